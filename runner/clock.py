@@ -1,0 +1,30 @@
+"""The only module that reads the time. Everything else is handed it (tests/test_layers.py holds this)."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+
+UTC = timezone.utc
+
+
+class Clock:
+    """The machine's clocks. Tests put a FakeClock in its place."""
+
+    def now(self) -> datetime:
+        """The wall clock: aware, UTC, microseconds."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds since boot, suspend included, so that a clock that is set does not stretch a duration."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def to_text(moment: datetime) -> str:
+    """A moment as the store keeps it: UTC, ISO 8601, always 27 characters, so that text order is time order."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def from_text(text: str) -> datetime:
+    """The inverse of to_text."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

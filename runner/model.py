@@ -1,0 +1,271 @@
+"""The nouns: what a pipeline file says (spec), what happened (rows), and the states between which rows move.
+
+Everything here is frozen data. Spec comes from YAML (`runner.spec`), rows from the store (`runner.store`).
+Moments are aware datetimes, durations are seconds as float, paths are text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Mapping, Optional, Sequence, Tuple
+
+# ----------------------------------------------------------------------------------------------------------- states
+
+RUN_STATES = ("queued", "running", "success", "failed", "killed", "missed")
+RUN_TERMINAL = frozenset({"success", "failed", "killed", "missed"})
+
+STEP_STATES = ("pending", "running", "retry_wait", "success", "failed", "skipped", "upstream_failed", "killed")
+STEP_TERMINAL = frozenset({"success", "failed", "skipped", "upstream_failed", "killed"})
+
+ATTEMPT_STATES = ("starting", "running", "success", "failed", "skipped", "killed", "lost")
+ATTEMPT_TERMINAL = frozenset({"success", "failed", "skipped", "killed", "lost"})
+
+# Which state may follow which; the store refuses every other move. A rerun takes a finished step back to pending.
+RUN_MOVES = {
+    "queued": {"running", "killed", "missed"},
+    "running": {"success", "failed", "killed"},
+    "success": {"queued", "failed"},
+    "failed": {"queued", "success"},
+    "killed": {"queued", "success", "failed"},
+    "missed": {"queued"},
+}
+STEP_MOVES = {
+    "pending": {"running", "success", "failed", "skipped", "upstream_failed", "killed"},
+    "running": {"retry_wait", "success", "failed", "skipped", "killed"},
+    "retry_wait": {"running", "success", "failed", "skipped", "killed", "pending"},
+    "success": {"pending", "failed", "skipped"},
+    "failed": {"pending", "success", "skipped"},
+    "skipped": {"pending", "success", "failed"},
+    "upstream_failed": {"pending", "success", "failed", "skipped"},
+    "killed": {"pending", "success", "failed", "skipped"},
+}
+ATTEMPT_MOVES = {
+    "starting": {"running", "success", "failed", "skipped", "killed", "lost"},
+    "running": {"success", "failed", "skipped", "killed", "lost"},
+}
+
+TRIGGER_RULES = (
+    "all_success",
+    "all_done",
+    "all_failed",
+    "one_success",
+    "one_failed",
+    "none_failed",
+    "none_failed_min_one_success",
+    "none_skipped",
+    "always",
+)
+
+# ------------------------------------------------------------------------------------------------------------- spec
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a file; line and column count from 1, columns in characters."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault in a user's file. `message` says what is wrong, `hint` what to write instead."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+    severity: str = "error"  # error | warning
+    where: str = ""  # path inside the document, such as steps[2].bash
+    source: str = ""  # the line itself, for the caret
+
+    def sort_key(self):
+        return (self.file, self.line, self.column, self.message)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a pipeline is due. `text` is what the user wrote; exactly one of cron, every, once tells its kind."""
+
+    text: str
+    timezone: str
+    cron: Optional[str] = None  # five fields, presets already expanded
+    every: Optional[Tuple[int, str]] = None  # (amount, unit of m h d w mo)
+    once: bool = False
+    start: Optional[datetime] = None  # first moment that may be due, aware
+    end: Optional[datetime] = None  # last moment that may be due, aware
+
+
+@dataclass(frozen=True)
+class Param:
+    name: str
+    type: str = "string"  # string integer number boolean date list object
+    default: Any = None
+    required: bool = False  # no default was given
+    enum: Optional[Tuple[Any, ...]] = None
+    minimum: Optional[float] = None
+    maximum: Optional[float] = None
+    pattern: Optional[str] = None
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often and when a failed step runs again. n-th wait = min(max_delay, delay * backoff**(n-1)) +- jitter."""
+
+    limit: int = 0  # further attempts after the first
+    delay: float = 300.0  # seconds; Airflow's default
+    backoff: float = 1.0
+    max_delay: float = 3600.0
+    jitter: float = 0.0  # a share: 0.1 is 10 %
+    on_exit: Optional[Tuple[int, ...]] = None  # only these exit codes
+    not_on_exit: Tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    id: str
+    kind: str  # the key that holds the body: bash, python, ...
+    body: Mapping[str, Any]  # normalised by the kind's module: always a mapping
+    needs: Tuple[str, ...] = ()
+    when: Optional[str] = None  # the expression, without << >>
+    trigger_rule: str = "all_success"
+    retry: Retry = field(default_factory=Retry)
+    timeout: Optional[float] = None  # seconds, from the attempt's start
+    kill_grace: float = 30.0  # seconds between TERM and KILL
+    allow_failure: bool = False
+    skip_exit: Optional[int] = 99
+    on_lost: str = "retry"  # retry | fail
+    env: Mapping[str, str] = field(default_factory=dict)
+    inherit_env: Any = True  # True, False, or names to let through
+    cwd: Optional[str] = None
+    template: bool = True
+    priority_weight: int = 1
+    description: str = ""
+    line: int = 0  # of the step in its file
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    name: str
+    path: str  # absolute; "" when the text did not come from a file
+    text: str  # the file as it was read: a run keeps it
+    steps: Tuple[Step, ...]
+    timezone: str
+    schedule: Optional[Schedule] = None
+    logical_date: str = "due"  # due | interval_start
+    description: str = ""
+    doc_md: str = ""
+    owner: str = ""
+    tags: Tuple[str, ...] = ()
+    catchup: str = "last"  # last | all | none
+    catchup_limit: Optional[int] = None
+    max_active_runs: int = 1
+    max_active_steps: Optional[int] = None
+    depends_on_past: bool = False
+    timeout: Optional[float] = None  # seconds for a whole run
+    params: Mapping[str, Param] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    warnings: Tuple[Problem, ...] = ()
+
+    def step(self, step_id: str) -> Step:
+        """The step of that id; KeyError when there is none."""
+        index = self.__dict__.get("_index")
+        if index is None:
+            index = {step.id: step for step in self.steps}
+            object.__setattr__(self, "_index", index)
+        return index[step_id]
+
+    @property
+    def folder(self) -> str:
+        """Where the file lies: relative paths and `./x.sh` start here."""
+        return self.path.rpartition("/")[0] or "/"
+
+
+# ------------------------------------------------------------------------------------------------------------- date
+
+
+@dataclass(frozen=True)
+class LogicalDate:
+    """The date of one run, fixed when the run is made. All moments are aware and in the pipeline's zone."""
+
+    due: datetime  # the instant the run is due: its identity
+    logical: datetime  # what ds and ts are made of
+    interval_start: datetime
+    interval_end: datetime
+    timezone: str
+
+
+# ------------------------------------------------------------------------------------------------------------- rows
+
+
+@dataclass(frozen=True)
+class Run:
+    id: int
+    name: str  # mart@2026-11-20, hourly@2026-11-20T03:00, mart@2026-11-20#2
+    pipeline: str
+    number: int  # 0 for the first run of a date; shown as #2 when 1
+    definition: str  # content hash, see Store.definition
+    date: LogicalDate
+    trigger: str  # manual | schedule | catchup | backfill
+    params: Mapping[str, Any]
+    state: str
+    reason: str
+    created_at: datetime
+    started_at: Optional[datetime]
+    ended_at: Optional[datetime]
+    engine: Optional[str]  # the process that works on it, see store/ownership
+    stop_requested: Optional[str]  # who asked
+    only: Optional[Tuple[str, ...]] = None  # steps chosen by --only
+
+
+@dataclass(frozen=True)
+class StepRun:
+    run_id: int
+    step: str
+    state: str
+    reason: str
+    tries: int  # attempts made since the last reset
+    retry_at: Optional[datetime]
+    outputs: Mapping[str, str]
+    started_at: Optional[datetime]
+    ended_at: Optional[datetime]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    id: int
+    run_id: int
+    step: str
+    number: int  # 1, 2, ... over the life of the run, reruns included
+    state: str
+    reason: str
+    exit_code: Optional[int]
+    folder: str  # absolute
+    deadline_at: Optional[datetime]
+    kill_at: Optional[datetime]  # TERM has been sent; KILL follows then
+    started_at: datetime
+    ended_at: Optional[datetime]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A finished work order for one attempt: all an executor needs, no template left, JSON-able."""
+
+    attempt_id: int
+    argv: Tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    folder: str  # of the attempt: script, log, start, rc, output
+    files: Mapping[str, str] = field(default_factory=dict)  # name -> text, written into folder before the start
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a step kind asks for, before the executor's part is added. Paths may name {folder}."""
+
+    argv: Sequence[str]
+    files: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
