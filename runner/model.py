@@ -18,7 +18,8 @@ RUN_TERMINAL = frozenset({"success", "failed", "killed", "missed"})
 STEP_STATES = ("pending", "running", "retry_wait", "success", "failed", "skipped", "upstream_failed", "killed")
 STEP_TERMINAL = frozenset({"success", "failed", "skipped", "upstream_failed", "killed"})
 
-ATTEMPT_STATES = ("starting", "running", "success", "failed", "skipped", "killed", "lost")
+# An attempt is "running" from the commit that decides it; whether its process lives is read from its folder.
+ATTEMPT_STATES = ("running", "success", "failed", "skipped", "killed", "lost")
 ATTEMPT_TERMINAL = frozenset({"success", "failed", "skipped", "killed", "lost"})
 
 # Which state may follow which; the store refuses every other move. A rerun takes a finished step back to pending.
@@ -41,7 +42,6 @@ STEP_MOVES = {
     "killed": {"pending", "success", "failed", "skipped"},
 }
 ATTEMPT_MOVES = {
-    "starting": {"running", "success", "failed", "skipped", "killed", "lost"},
     "running": {"success", "failed", "skipped", "killed", "lost"},
 }
 
@@ -236,7 +236,6 @@ class StepRun:
 
 @dataclass(frozen=True)
 class Attempt:
-    id: int
     run_id: int
     step: str
     number: int  # 1, 2, ... over the life of the run, reruns included
@@ -254,7 +253,6 @@ class Attempt:
 class Job:
     """A finished work order for one attempt: all an executor needs, no template left, JSON-able."""
 
-    attempt_id: int
     argv: Tuple[str, ...]
     env: Mapping[str, str]
     cwd: str

@@ -1,0 +1,154 @@
+"""The command line: words in, one call, words out.
+
+Results go to stdout, talk to stderr. Each command's module is imported when that command is asked for, so that
+`runner --version` and `runner list` stay quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from runner import __version__
+from runner.errors import EnvironmentFault, InvalidPipeline, RunnerError
+
+# command -> (module, one line for `runner --help`): reading the line here spares the import
+COMMANDS = {
+    "check": ("checking", "All faults of pipeline files, with place and remedy"),
+    "plan": ("planning", "Every command a run would execute; does nothing"),
+    "run": ("running", "Run a pipeline now, for one date, in the foreground"),
+    "rerun": ("running", "Repeat steps of a run, or finish an interrupted one"),
+    "stop": ("running", "End a run and its processes"),
+    "mark": ("running", "Set a step's result by hand"),
+    "list": ("reading", "The pipelines, their last run and next time"),
+    "show": ("reading", "One pipeline: its steps and what they need"),
+    "next": ("planning", "The next times a pipeline is due, with their dates"),
+    "runs": ("reading", "The latest runs"),
+    "status": ("reading", "One run, step by step"),
+    "logs": ("logs", "What the steps of a run printed"),
+    "doctor": ("doctor", "Check this server and say the remedy"),
+    "schema": ("checking", "Print the JSON Schema of pipeline files, for editors"),
+    "db": ("database", "Look after the database"),
+    "completion": ("completion", "Print the completion script of a shell"),
+}
+ALIASES = {"clear": "rerun", "validate": "check", "ls": "list", "log": "logs"}
+
+
+class _Commands(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx):
+        return list(COMMANDS)
+
+    def get_command(self, ctx, name):
+        name = ALIASES.get(name, name)
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"runner.cli.{COMMANDS[name][0]}")
+        return getattr(module, name.replace("list", "list_") if name == "list" else name)
+
+    def format_commands(self, ctx, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(self, ctx, args):
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], list(COMMANDS) + list(ALIASES), 1)
+            hint = f"did you mean {ALIASES.get(near[0], near[0])}?" if near else "type: runner --help"
+            raise click.UsageError(f"there is no command {args[0]!r}: {hint}", ctx) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="runner", message="%(prog)s %(version)s")
+@click.option("--home", metavar="DIR", help="Where all state lives (RUNNER_HOME, else ~/.runner).")
+@click.option("--pipelines", metavar="DIR", help="Folder of the pipeline files (else HOME/pipelines).")
+@click.pass_context
+def cli(ctx, home, pipelines):
+    """Run pipelines of bash, python, spark-submit and hive steps, each run with one fixed date.
+
+    \b
+    runner check FILE              is it right?
+    runner plan FILE --date DAY    what would it do?
+    runner run FILE --date DAY     do it
+    runner logs RUN                what did it say?
+    runner rerun RUN --failed      again, only what failed
+    """
+    from runner.cli.app import App
+
+    ctx.obj = App(os.environ, home, pipelines)
+
+
+def main(args=None) -> None:
+    """Entry point of `runner`: every error becomes a sentence and an exit code."""
+    sys.exit(_main(args))
+
+
+def _main(args) -> int:
+    try:
+        result = cli.main(args=args, prog_name="runner", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except InvalidPipeline as error:
+        _tell_problems(error)
+        return error.exit_code
+    except RunnerError as error:
+        _tell(error.message, error.hint)
+        return error.exit_code
+    except BrokenPipeError:  # `runner ... | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _tell(f"{where}{error.strerror or error}", "")
+        return EnvironmentFault.exit_code
+    except Exception:  # noqa: BLE001 - the last net: a user never sees a traceback
+        return _own_fault()
+
+
+def _tell(message: str, hint: str) -> None:
+    click.echo(click.style("runner: ", fg="red", bold=True) + message, err=True, color=_color())
+    if hint:
+        click.echo("  " + hint, err=True)
+
+
+def _tell_problems(error: InvalidPipeline) -> None:
+    from runner.spec.report import format_problem
+
+    for problem in error.problems:
+        click.echo(format_problem(problem, color=bool(_color() or sys.stderr.isatty() and _color() is None)), err=True)
+
+
+def _color():
+    """False when NO_COLOR is set (no-color.org), else what click finds out."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def _own_fault() -> int:
+    """A fault of ours: keep the details in a file, show one sentence."""
+    import tempfile
+    import traceback
+
+    details = traceback.format_exc()
+    try:
+        folder = os.environ.get("RUNNER_HOME") or os.path.expanduser("~/.runner")
+        with tempfile.NamedTemporaryFile("w", dir=folder, prefix="fault-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            file.write(f"runner {__version__}, Python {sys.version}\n{' '.join(sys.argv)}\n{details}")
+        place = f"the details are in {file.name}"
+    except OSError:
+        place = details.strip().splitlines()[-1]
+    _tell(f"this is a fault of runner itself, not of your pipeline; {place}", "no step was touched by it; please report that file")
+    return EnvironmentFault.exit_code

@@ -1,0 +1,124 @@
+"""What every command needs: settings, the store, a pipeline by its name, and how to print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from functools import cached_property
+from typing import Any, Mapping, Optional
+
+import click
+
+from runner import config as config_module
+from runner.clock import Clock
+from runner.config import Config
+from runner.errors import EnvironmentFault, NotFound
+
+SUFFIXES = (".yaml", ".yml")
+
+
+class App:
+    """One call of the command line."""
+
+    def __init__(self, environ: Mapping[str, str], home: Optional[str], pipelines: Optional[str]):
+        self.environ = environ
+        self._home, self._pipelines = home, pipelines
+        self.clock = Clock()
+
+    @cached_property
+    def config(self) -> Config:
+        return config_module.load(self.environ, self._home, self._pipelines)
+
+    # -- state
+
+    def store(self, create: bool = False):
+        """The store. Without `create` a home that has none yet is an error that says so."""
+        from runner.store import Store
+
+        if create and config_module.ensure_home(self.config):
+            self.say(
+                f"made {self.config.home} (timezone {self.config.timezone}, from {self.config.origin['timezone']}; "
+                f"change it in settings.yaml)"
+            )
+        return Store(self.config.database, self.config.durability, create=create)
+
+    def store_if_any(self):
+        """The store, or None when nothing ever ran here."""
+        return self.store() if os.path.exists(self.config.database) else None
+
+    # -- pipelines
+
+    def site(self):
+        """What the meaning of a pipeline file depends on besides its text."""
+        from runner.spec.check import Site
+
+        return Site(timezone=self.config.timezone, logical_date=self.config.logical_date, python=self.config.python)
+
+    def pipeline_path(self, reference: str) -> str:
+        """The file behind a name or a path. Raises NotFound that names near ones."""
+        if "/" in reference or reference.endswith(SUFFIXES):
+            path = os.path.abspath(os.path.expanduser(reference))
+            if not os.path.isfile(path):
+                kind = "is a folder" if os.path.isdir(path) else "does not exist"
+                raise NotFound(f"{reference}: {kind}", "give the path of a pipeline file, or the name of one in " + self.config.pipelines)
+            return path
+        for folder, _, files in sorted(os.walk(self.config.pipelines)):
+            for suffix in SUFFIXES:
+                if reference + suffix in files:
+                    return os.path.join(folder, reference + suffix)
+        raise NotFound(f"there is no pipeline {reference} in {self.config.pipelines}", self._near(reference))
+
+    def _near(self, reference: str) -> str:
+        import difflib
+
+        names = self.pipeline_names()
+        near = difflib.get_close_matches(reference, names, 3, 0.5)
+        if near:
+            return "did you mean " + " or ".join(near) + "?"
+        if any(os.path.isfile(reference + suffix) for suffix in SUFFIXES):
+            return f"a file of that name is here: give it as ./{reference}.yaml"
+        return "type: runner list   to see which there are" if names else "put a .yaml file there, or give a path"
+
+    def pipeline_names(self):
+        """Names of the files in the pipelines folder, unread."""
+        return sorted(
+            os.path.splitext(name)[0]
+            for _, _, files in os.walk(self.config.pipelines)
+            for name in files
+            if name.endswith(SUFFIXES) and not name.startswith(".")
+        )
+
+    def pipeline(self, reference: str):
+        """Load and check a pipeline; warnings are told on stderr. Raises InvalidPipeline with every fault."""
+        from runner.spec.check import load_pipeline
+
+        return load_pipeline(self.pipeline_path(reference), self.site())
+
+    # -- printing
+
+    def say(self, text: str = "") -> None:
+        """Talk, to stderr."""
+        click.echo(text, err=True, color=self.color(sys.stderr))
+
+    def out(self, text: str = "") -> None:
+        """A result, to stdout."""
+        click.echo(text, color=self.color(sys.stdout))
+
+    def out_json(self, value: Any) -> None:
+        click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_json_default))
+
+    def color(self, stream) -> bool:
+        return stream.isatty() and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
+
+
+def _json_default(value: Any) -> str:
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)
+
+
+def need_writable(config: Config) -> None:
+    """Say early that a run could not be recorded."""
+    if os.path.exists(config.home) and not os.access(config.home, os.W_OK):
+        raise EnvironmentFault(f"{config.home}: not writable for this user", "chown it, or point RUNNER_HOME at another folder")

@@ -1,0 +1,190 @@
+"""The settings of one site: RUNNER_HOME, the file settings.yaml in it, and RUNNER_* variables, in rising order.
+
+Few on purpose; each has a default that is right for most. `runner doctor` prints where each came from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass, field, fields
+from typing import Dict, Mapping, Optional
+
+from runner.errors import EnvironmentFault, UsageError
+
+SETTINGS_FILE = "settings.yaml"
+
+
+@dataclass(frozen=True)
+class Config:
+    home: str  # all state lives here
+    pipelines: str  # folder of the pipeline files
+    timezone: str  # of pipelines that name none
+    logical_date: str = "due"  # due | interval_start, for pipelines that do not say
+    slots: int = 8  # steps that run at once, over all runs of one process
+    python: str = "python3"  # interpreter of python steps that name none
+    durability: str = "full"  # full: a commit survives a power cut | normal: it survives a crash of the process
+    origin: Mapping[str, str] = field(default_factory=dict)  # setting -> where its value came from
+
+    @property
+    def database(self) -> str:
+        return os.path.join(self.home, "runner.db")
+
+    @property
+    def runs_folder(self) -> str:
+        return os.path.join(self.home, "runs")
+
+    @property
+    def engines_folder(self) -> str:
+        return os.path.join(self.home, "engines")
+
+    @property
+    def check_cache(self) -> str:
+        return os.path.join(self.home, "cache", "check.json")
+
+
+SETTINGS = tuple(f.name for f in fields(Config) if f.name not in ("home", "origin"))
+_CHOICES = {"logical_date": ("due", "interval_start"), "durability": ("full", "normal")}
+
+
+def load(environ: Mapping[str, str], home: Optional[str] = None, pipelines: Optional[str] = None) -> Config:
+    """The settings in force. `home` and `pipelines` come from the command line and win.
+
+    Raises EnvironmentFault when settings.yaml cannot be read or holds nonsense, with the file and the line.
+    """
+    home = os.path.abspath(os.path.expanduser(home or environ.get("RUNNER_HOME") or _default_home(environ)))
+    path = os.path.join(home, SETTINGS_FILE)
+    values: Dict[str, str] = {}
+    origin: Dict[str, str] = {}
+    for name, value in _read_file(path).items():
+        values[name], origin[name] = value, path
+    for name in SETTINGS:
+        variable = "RUNNER_" + name.upper()
+        if environ.get(variable):
+            values[name], origin[name] = environ[variable], variable
+    if pipelines:
+        values["pipelines"], origin["pipelines"] = pipelines, "--pipelines"
+    if "timezone" not in values:
+        values["timezone"], origin["timezone"] = server_timezone(environ), "this server"
+    folder = os.path.expanduser(str(values.get("pipelines") or os.path.join(home, "pipelines")))
+    values["pipelines"] = folder if os.path.isabs(folder) else os.path.abspath(
+        os.path.join(os.getcwd() if origin.get("pipelines") == "--pipelines" else home, folder)
+    )
+    return Config(home=home, origin=origin, **_typed(values, origin))
+
+
+def _default_home(environ: Mapping[str, str]) -> str:
+    if not environ.get("HOME"):
+        raise EnvironmentFault("neither RUNNER_HOME nor HOME is set", "type: export RUNNER_HOME=/some/folder")
+    return os.path.join(environ["HOME"], ".runner")
+
+
+def _read_file(path: str) -> Dict[str, object]:
+    try:
+        with open(path, "rb") as file:
+            raw = file.read()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: cannot be read: {error.strerror}", f"type: ls -ld {path}") from None
+    values: Dict[str, object] = {}
+    # `name: value` lines and comments are all that a settings file may hold, so that no command pays for a YAML parser.
+    for number, line in enumerate(raw.decode("utf-8", "replace").splitlines(), 1):
+        text = line.split(" #")[0].strip()
+        if not text or text.startswith("#"):
+            continue
+        name, colon, value = text.partition(":")
+        name, value = name.strip(), value.strip().strip("'\"")
+        if not colon or name not in SETTINGS:
+            near = difflib.get_close_matches(name, SETTINGS, 1)
+            hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(SETTINGS)
+            raise EnvironmentFault(f"{path}:{number}:1: {name!r} is no setting", hint)
+        if value:
+            values[name] = value
+    return values
+
+
+def _typed(values: Mapping[str, object], origin: Mapping[str, str]) -> Dict[str, object]:
+    out = dict(values)
+    if "slots" in out:
+        try:
+            out["slots"] = int(str(out["slots"]))
+            if not 1 <= out["slots"] <= 1000:
+                raise ValueError
+        except ValueError:
+            raise EnvironmentFault(f"{origin['slots']}: slots: {values['slots']!r} is not a number from 1 to 1000") from None
+    for name, choices in _CHOICES.items():
+        if name in out and out[name] not in choices:
+            raise EnvironmentFault(f"{origin[name]}: {name}: {out[name]!r} is not one of {', '.join(choices)}")
+    return out
+
+
+def server_timezone(environ: Mapping[str, str]) -> str:
+    """The zone this server is set to, as a name: TZ, /etc/localtime's link, /etc/timezone, else UTC.
+
+    It is written to settings.yaml the first time state is made (`ensure_home`), so that a later change of the
+    server's zone cannot move anybody's date (semantics D13).
+    """
+    candidates = [environ.get("TZ", "").lstrip(":")]
+    try:
+        candidates.append(os.path.realpath("/etc/localtime").partition("zoneinfo/")[2])
+    except OSError:
+        pass
+    try:
+        with open("/etc/timezone", encoding="ascii", errors="replace") as file:
+            candidates.append(file.read().strip())
+    except OSError:
+        pass
+    from zoneinfo import ZoneInfo  # here: only a site without settings pays for it
+
+    for name in candidates:
+        if name and "/" in name or name == "UTC":
+            try:
+                ZoneInfo(name)
+                return name
+            except Exception:  # noqa: BLE001 - zoneinfo raises several kinds for a bad name; the next one is tried
+                continue
+    return "UTC"
+
+
+_TEMPLATE = """\
+# Settings of runner. One `name: value` a line; what is commented out is the default.
+timezone: {timezone}          # of pipelines that name none; taken from this server on the first run
+logical_date: {logical_date}             # due: ds is the day a run starts | interval_start: the day before, as Airflow 2
+# pipelines: {pipelines}
+# slots: 8                    # steps that run at once
+# python: python3             # interpreter of python steps
+# durability: full            # full: a commit survives a power cut | normal: faster, survives a crash of runner only
+"""
+
+
+def ensure_home(config: Config) -> bool:
+    """Make RUNNER_HOME with its folders and settings file; True when the file is new.
+
+    Raises EnvironmentFault when the folder cannot be made or written.
+    """
+    path = os.path.join(config.home, SETTINGS_FILE)
+    try:
+        for folder in (config.home, config.runs_folder, config.engines_folder):
+            os.makedirs(folder, mode=0o750, exist_ok=True)
+        if os.path.exists(path):
+            return False
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(_TEMPLATE.format(
+                timezone=config.timezone, logical_date=config.logical_date, pipelines=os.path.join(config.home, "pipelines")
+            ))
+        return True
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise EnvironmentFault(
+            f"{config.home}: state cannot be written: {error.strerror}",
+            "make the folder writable, free some space, or point RUNNER_HOME at another folder",
+        ) from None
+
+
+def check_slots(value: int) -> int:
+    """A number of slots from the command line; raises UsageError."""
+    if not 1 <= value <= 1000:
+        raise UsageError(f"--slots {value} is not from 1 to 1000")
+    return value

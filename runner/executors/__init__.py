@@ -1,0 +1,17 @@
+"""What carries out a Job. `local` runs it on this host; another place is another file with the same five methods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+
+@dataclass(frozen=True)
+class Report:
+    """An attempt is over. `how`: exited | lost | refused; `leftovers` counts processes it left behind."""
+
+    folder: str
+    how: str
+    exit_code: Optional[int] = None
+    reason: str = ""
+    leftovers: bool = False

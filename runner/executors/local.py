@@ -1,0 +1,198 @@
+"""Runs jobs on this host: one thread, no polling of children.
+
+SIGCHLD wakes the loop through a pipe, on every kernel that runs Python; a process that is not our child (adopted after
+a crash) is watched by pidfd where the kernel has it (5.3), else looked at five times a second.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+from dataclasses import dataclass
+from typing import Dict, List, Optional
+
+from runner.clock import Clock
+from runner.executors import Report, process
+from runner.model import Job
+
+POLL_SECONDS = 0.2  # for adopted processes on kernels without pidfd
+LEFTOVER_GRACE = 2.0  # seconds between TERM and KILL for what a finished step left in the background
+SWEEP_SECONDS = 0.02  # between looks at such leftovers
+
+
+@dataclass
+class _Sweep:
+    """A finished attempt whose background processes are being ended before it is reported."""
+
+    report: Report
+    pid: int
+    until: float  # monotonic seconds: KILL from then on
+
+
+class LocalExecutor:
+    """Starts, adopts and ends attempts, and waits for whichever comes first."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._sweeps: List[_Sweep] = []
+        self._children: Dict[str, subprocess.Popen] = {}  # folder -> wrapper
+        self._adopted: Dict[str, Optional[int]] = {}  # folder -> pidfd, None where it must be polled
+        self._reports: List[Report] = []
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._old_fd = signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        self._old_handler = signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def close(self) -> None:
+        """Give the signals back. Running attempts go on."""
+        signal.set_wakeup_fd(self._old_fd)
+        signal.signal(signal.SIGCHLD, self._old_handler)
+        for fd in self._adopted.values():
+            if fd is not None:
+                os.close(fd)
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        for child in self._children.values():
+            child.returncode = 0  # it lives on by design: keep Popen from warning about it
+
+    def watch(self, fd: int) -> None:
+        """Let a further descriptor end `wait` (the engine's bell)."""
+        self._selector.register(fd, selectors.EVENT_READ)
+
+    # -- acts
+
+    def start(self, job: Job) -> None:
+        """Start an attempt; what cannot be started is reported as refused by the next `wait`."""
+        try:
+            self._children[job.folder] = process.spawn(job)
+        except OSError as error:
+            self.refuse(job.folder, _why(error, job))
+
+    def refuse(self, folder: str, reason: str) -> None:
+        """Report an attempt as one that cannot be started."""
+        self._reports.append(Report(folder, "refused", reason=reason))
+
+    def recover(self, folder: str) -> str:
+        """Take over an attempt of a dead process. Returns ended, alive, orphans, gone (reported by `wait`) or never."""
+        found = process.examine(folder)
+        if found.kind == "alive":
+            self._adopt(folder, found.pid)
+        elif found.kind == "ended":
+            self._reports.append(Report(folder, "exited", found.exit_code))
+        elif found.kind == "orphans":
+            process.kill_members(folder, process.read_start(folder), signal.SIGKILL)
+            self._reports.append(Report(folder, "lost", reason="lost: its wrapper was killed; what it left was ended"))
+        elif found.kind == "gone":
+            self._reports.append(Report(folder, "lost", reason="lost: the machine or the step's processes died"))
+        return found.kind
+
+    def terminate(self, folder: str) -> None:
+        """TERM to the attempt's processes."""
+        process.terminate(folder)
+
+    def kill(self, folder: str) -> None:
+        """KILL to the attempt's processes, its wrapper spared."""
+        process.kill(folder)
+
+    # -- waiting
+
+    def wait(self, timeout: Optional[float]) -> List[Report]:
+        """The attempts that ended; returns at the first, at a bell or signal, or after `timeout` seconds."""
+        out = self._collect()
+        if out:
+            return out
+        if any(fd is None for fd in self._adopted.values()):
+            timeout = POLL_SECONDS if timeout is None else min(timeout, POLL_SECONDS)
+        if self._sweeps:
+            timeout = SWEEP_SECONDS
+        for key, _ in self._selector.select(timeout):
+            if key.fd == self._wake_read:
+                _drain(self._wake_read)
+        return self._collect()
+
+    def _collect(self) -> List[Report]:
+        out, self._reports = self._reports, []
+        for folder, child in list(self._children.items()):
+            code = child.poll()
+            if code is not None:
+                del self._children[folder]
+                if not self._lost_race(folder, child.pid, code):
+                    out += self._ended(folder, child.pid, code)
+        for folder, fd in list(self._adopted.items()):
+            start = process.read_start(folder)
+            if start is None or not process.is_alive(start):
+                self._forget(folder, fd)
+                out += self._ended(folder, start.pid if start else 0, -signal.SIGKILL)
+        return out + self._swept()
+
+    def _lost_race(self, folder: str, pid: int, code: int) -> bool:
+        """Another wrapper was faster with this folder: it is the one that counts."""
+        if code != process.LOST_RACE or process.read_rc(folder) is not None:
+            return False
+        start = process.read_start(folder)
+        if start is None or start.pid == pid:
+            return False
+        self.recover(folder)
+        return True
+
+    def _ended(self, folder: str, pid: int, code: int) -> List[Report]:
+        """The report of an ended wrapper; a negative code says that only its record on disk can tell."""
+        if code < 0:
+            rc = process.read_rc(folder)
+            if rc is None:
+                process.kill_members(folder, process.read_start(folder), signal.SIGKILL)
+                return [Report(folder, "lost", reason="lost: its wrapper was killed")]
+            code = rc
+        if pid and process.group_lives(pid):
+            process.kill_members(folder, process.read_start(folder), signal.SIGTERM)
+            report = Report(folder, "exited", code, leftovers=True)
+            self._sweeps.append(_Sweep(report, pid, self._clock.monotonic() + LEFTOVER_GRACE))
+            return []
+        return [Report(folder, "exited", code)]
+
+    def _swept(self) -> List[Report]:
+        """End what finished steps left running in their process group: their slot and their date are over."""
+        done = []
+        for sweep in self._sweeps:
+            if process.group_lives(sweep.pid):
+                if self._clock.monotonic() < sweep.until:
+                    continue
+                process.kill_members(sweep.report.folder, process.read_start(sweep.report.folder), signal.SIGKILL)
+            done.append(sweep)
+        self._sweeps = [sweep for sweep in self._sweeps if sweep not in done]
+        return [sweep.report for sweep in done]
+
+    def _adopt(self, folder: str, pid: int) -> None:
+        fd = None
+        try:
+            fd = os.pidfd_open(pid)
+        except (AttributeError, OSError):  # no pidfd in this kernel or Python, or it has just ended
+            pass
+        if fd is not None:
+            self._selector.register(fd, selectors.EVENT_READ)
+        self._adopted[folder] = fd
+
+    def _forget(self, folder: str, fd: Optional[int]) -> None:
+        del self._adopted[folder]
+        if fd is not None:
+            self._selector.unregister(fd)
+            os.close(fd)
+
+
+def _drain(fd: int) -> None:
+    try:
+        while len(os.read(fd, 4096)) == 4096:
+            pass
+    except BlockingIOError:
+        pass
+
+
+def _why(error: OSError, job: Job) -> str:
+    if isinstance(error, FileNotFoundError) and not os.path.isdir(job.cwd):
+        return f"cannot start: the folder {job.cwd} (cwd) does not exist"
+    where = f": {error.filename}" if error.filename else ""
+    return f"cannot start: {error.strerror}{where}"

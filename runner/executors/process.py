@@ -1,0 +1,229 @@
+"""One attempt on this host: its folder, its wrapper, its processes. No clock of its own, no database.
+
+An attempt's folder holds: script... (what runs), log (its output, bytes as they came), start (pid, start time, boot),
+rc (exit status), output (what it hands on). The recovery table stands in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from typing import Iterator, List, Optional, Set
+
+from runner import faults
+from runner.model import Job
+
+WRAPPER = os.path.join(os.path.dirname(__file__), "wrapper.sh")
+SHELL = "/bin/sh"
+LOST_RACE = 125  # the wrapper's exit code when another wrapper holds the folder
+MAX_OUTPUT_BYTES = 256 * 1024
+
+_null: Optional[int] = None
+
+
+def spawn(job: Job) -> subprocess.Popen:
+    """Write the job's files and start its wrapper in a session of its own. Raises OSError."""
+    global _null
+    if _null is None:
+        _null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.makedirs(job.folder, mode=0o750, exist_ok=True)
+    for name, text in job.files.items():
+        with open(os.path.join(job.folder, name), "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+    faults.point("process.before_spawn")
+    child = subprocess.Popen(
+        (SHELL, WRAPPER, job.folder) + tuple(job.argv),
+        env=job.env, cwd=job.cwd, stdin=_null, stdout=_null, stderr=_null, start_new_session=True,
+    )
+    faults.point("process.after_spawn")
+    return child
+
+
+# ------------------------------------------------------------------------------------------------------------- on disk
+
+
+@dataclass(frozen=True)
+class Wrapper:
+    """Who runs an attempt, from its start file."""
+
+    pid: int
+    started: str  # ticks since boot
+    boot: str
+
+
+def read_start(folder: str) -> Optional[Wrapper]:
+    """The start file; None when it is absent or not whole."""
+    words = _words(os.path.join(folder, "start"))
+    return Wrapper(int(words[0]), words[1], words[2]) if len(words) == 4 and words[3] == "." else None
+
+
+def read_rc(folder: str) -> Optional[int]:
+    """The exit status on disk; None when it is absent or not whole."""
+    words = _words(os.path.join(folder, "rc"))
+    return int(words[0]) if len(words) == 2 and words[1] == "." else None
+
+
+def _words(path: str) -> List[str]:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read(200).split()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def read_outputs(folder: str) -> dict:
+    """The `key=value` lines of $RUNNER_OUTPUT; a line `{...}` is JSON whose keys are taken. Raises ValueError."""
+    path = os.path.join(folder, "output")
+    try:
+        if os.stat(path).st_size > MAX_OUTPUT_BYTES:
+            raise ValueError(f"$RUNNER_OUTPUT holds more than {MAX_OUTPUT_BYTES // 1024} KiB: hand on a path instead")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        return {}
+    out: dict = {}
+    for number, line in enumerate(lines, 1):
+        _read_output_line(out, line, number)
+    return out
+
+
+def _read_output_line(out: dict, line: str, number: int) -> None:
+    if line.lstrip().startswith("{"):
+        import json
+
+        try:
+            out.update(json.loads(line))
+        except ValueError:
+            raise ValueError(f"$RUNNER_OUTPUT line {number}: neither key=value nor JSON: {line[:80]}") from None
+        return
+    key, equals, value = line.partition("=")
+    if equals and key.strip():
+        out[key.strip()] = value
+    elif line.strip():
+        raise ValueError(f"$RUNNER_OUTPUT line {number}: neither key=value nor JSON: {line[:80]}")
+
+
+# ------------------------------------------------------------------------------------------------------------ processes
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is left of an attempt. `kind`: ended | alive | orphans | never | gone."""
+
+    kind: str
+    exit_code: Optional[int] = None
+    pid: Optional[int] = None
+
+
+def examine(folder: str) -> Found:
+    """Look at an attempt whose parent may be dead (semantics D38, rows 1 to 6)."""
+    rc = read_rc(folder)
+    if rc is not None:
+        return Found("ended", rc)
+    start = read_start(folder)
+    if start is None:
+        return Found("never")
+    if is_alive(start):
+        return Found("alive", pid=start.pid)
+    rc = read_rc(folder)  # it may have ended between the two looks
+    if rc is not None:
+        return Found("ended", rc)
+    if start.boot == boot_id() and any(members(folder, start)):
+        return Found("orphans", pid=start.pid)
+    return Found("gone")
+
+
+def boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def stat_of(pid: int) -> Optional[List[str]]:
+    """The fields of proc(5) stat from the third on; None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].decode("ascii", "replace").split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def is_alive(wrapper: Wrapper) -> bool:
+    """The very process of the start file, not another that got its pid."""
+    fields = stat_of(wrapper.pid)
+    return bool(fields) and fields[0] not in "ZX" and fields[19] == wrapper.started and wrapper.boot == boot_id()
+
+
+def members(folder: str, wrapper: Optional[Wrapper]) -> Iterator[int]:
+    """The processes of an attempt: its session's, and those that left it but carry its RUNNER_ATTEMPT."""
+    mark = b"RUNNER_ATTEMPT=" + os.fsencode(folder) + b"\0"
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        fields = stat_of(int(name))
+        if not fields or fields[0] in "ZX":
+            continue
+        if (wrapper and int(fields[3]) == wrapper.pid) or mark in _environment(int(name)):
+            yield int(name)
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def terminate(folder: str) -> None:
+    """Ask an attempt to end: TERM to its process group. The wrapper lives on, to write rc."""
+    start = read_start(folder)
+    if start and is_alive(start):
+        _send_group(start.pid, signal.SIGTERM)
+    else:
+        kill_members(folder, start, signal.SIGTERM)
+
+
+def kill(folder: str) -> None:
+    """KILL to all of an attempt except its wrapper, which then records 137."""
+    start = read_start(folder)
+    kill_members(folder, start, signal.SIGKILL)
+
+
+def kill_members(folder: str, wrapper: Optional[Wrapper], number: int) -> Set[int]:
+    """Signal every member but a living wrapper; repeats while new ones appear. Returns the pids met."""
+    spare = wrapper.pid if wrapper and is_alive(wrapper) else None
+    met: Set[int] = set()
+    while True:
+        fresh = {pid for pid in members(folder, wrapper) if pid != spare} - met
+        if not fresh:
+            return met
+        for pid in fresh:
+            _send(pid, number)
+        met |= fresh
+
+
+def group_lives(pid: int) -> bool:
+    """Whether a finished wrapper left members of its process group behind: one system call."""
+    try:
+        os.killpg(pid, 0)
+        return True
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+
+
+def _send_group(pid: int, number: int) -> None:
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass

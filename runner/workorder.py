@@ -1,0 +1,134 @@
+"""What an attempt will execute, byte for byte: the one place where a step and a run's row become a Job.
+
+`runner run` and `runner plan` both come here, which is why a preview equals the run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Mapping, Optional
+
+from runner import model, steps, template
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a job takes from the server it runs on."""
+
+    environ: Mapping[str, str]  # the environment of the process that starts steps
+    python: str = "python3"
+    home: str = ""
+
+
+def read_file(path: str) -> str:
+    """A file of the pipeline as text; bytes that are no UTF-8 survive."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
+
+
+def run_folder(runs_folder: str, run: model.Run) -> str:
+    """The folder of a run; without the characters `:` and `#`, which class paths and addresses cannot carry."""
+    label = run.name.partition("@")[2].replace(":", "").replace("#", ".")
+    return os.path.join(runs_folder, run.pipeline, label)
+
+
+def attempt_folder(runs_folder: str, run: model.Run, step: str, number: int) -> str:
+    return os.path.join(run_folder(runs_folder, run), step, str(number))
+
+
+def make_job(
+    pipeline: model.Pipeline,
+    run: model.Run,
+    step: model.Step,
+    number: int,
+    folder: str,
+    site: Site,
+    *,
+    outputs: Mapping[str, Mapping[str, Any]],
+    prev_success: Optional[model.LogicalDate] = None,
+    preview: bool = False,
+) -> model.Job:
+    """Render and build. Raises template.TemplateError, or OSError for a file that cannot be read.
+
+    `preview` leaves `<< outputs.x.y >>` as it stands, since no step has run yet.
+    """
+    context = template.context(run, step=step.id, try_number=number, outputs=outputs, prev_success=prev_success)
+    render = _renderer(context, preview)
+    plain: Callable[[str], str] = lambda text: text
+    body_render = render if step.template else plain
+    cwd = _cwd(pipeline, step, render)
+    kind = steps.get(step.kind)
+    build = steps.BuildContext(
+        folder=folder, cwd=cwd, pipeline_folder=pipeline.folder, python=site.python, read=read_file,
+        render=render, template=step.template,
+    )
+    command = kind.build(step, steps.render_body(kind, step.body, body_render), build)
+    environ = _environment(pipeline, step, context, render, site, command, folder)
+    return model.Job(
+        argv=tuple(_placed(word, folder) for word in command.argv), env=environ, cwd=cwd, folder=folder, files=dict(command.files)
+    )
+
+
+def _renderer(context: Mapping[str, Any], preview: bool) -> Callable[[str], str]:
+    if preview:
+        return lambda text: template.render(text, context, keep_unknown_outputs=True)
+    return lambda text: template.render(text, context)
+
+
+def _cwd(pipeline: model.Pipeline, step: model.Step, render: Callable[[str], str]) -> str:
+    """Where the step works: its cwd, a relative one starting at the pipeline's folder."""
+    if not step.cwd:
+        return pipeline.folder
+    return os.path.normpath(os.path.join(pipeline.folder, os.path.expanduser(render(step.cwd))))
+
+
+def _placed(word: str, folder: str) -> str:
+    return word.replace("{folder}", folder)
+
+
+def _environment(pipeline, step, context, render, site: Site, command: model.Command, folder: str) -> Dict[str, str]:
+    """The server's, the kind's, the pipeline's, the step's, and last ours: a later one wins."""
+    env = _inherited(step.inherit_env, site.environ)
+    env.update(command.env)
+    for texts in (pipeline.env, step.env):
+        env.update({name: render(str(value)) for name, value in texts.items()})
+    env.update(template.environment(context))
+    env["RUNNER_OUTPUT"] = os.path.join(folder, "output")
+    env["RUNNER_ATTEMPT"] = folder
+    if site.home:
+        env["RUNNER_HOME"] = site.home
+    return env
+
+
+def _inherited(rule: Any, environ: Mapping[str, str]) -> Dict[str, str]:
+    """Names of an outer run must not leak into this one, so RUNNER_* never comes from outside."""
+    if rule is False:
+        names = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ")
+    elif rule is True:
+        return {name: value for name, value in environ.items() if not name.startswith("RUNNER_")}
+    else:
+        names = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", *rule)
+    return {name: environ[name] for name in names if name in environ}
+
+
+def wants(pipeline: model.Pipeline, name: str) -> bool:
+    """Whether any text of the pipeline mentions a template name: lets the engine skip a query nobody needs."""
+    return name in pipeline.text
+
+
+def context_for_when(run: model.Run, step: model.Step, outputs, prev_success) -> Dict[str, Any]:
+    """The names a `when:` may use."""
+    return template.context(run, step=step.id, try_number=1, outputs=outputs, prev_success=prev_success)
+
+
+def as_dict(job: model.Job, site: Site) -> Dict[str, Any]:
+    """A job for people and programs: what differs from the server's environment, not the whole of it."""
+    added = {name: value for name, value in job.env.items() if site.environ.get(name) != value}
+    return {"argv": list(job.argv), "cwd": job.cwd, "env": added, "files": dict(job.files)}
+
+
+def dump(job: model.Job) -> str:
+    """One job as JSON text, for the attempt's folder."""
+    return json.dumps({"argv": list(job.argv), "cwd": job.cwd}, ensure_ascii=False)
