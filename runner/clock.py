@@ -19,6 +19,10 @@ class Clock:
         """Seconds since boot, suspend included, so that a clock that is set does not stretch a duration."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
+    def sleep(self, seconds: float) -> None:
+        """Wait; only where nothing can be waited for."""
+        time.sleep(seconds)
+
 
 def to_text(moment: datetime) -> str:
     """A moment as the store keeps it: UTC, ISO 8601, always 27 characters, so that text order is time order."""

@@ -48,7 +48,7 @@ class _Commands(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"runner.cli.{COMMANDS[name][0]}")
-        return getattr(module, name.replace("list", "list_") if name == "list" else name)
+        return getattr(module, {"list": "list_", "next": "next_"}.get(name, name))  # not to hide the builtins
 
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):

@@ -1,0 +1,155 @@
+"""plan and next: what would happen, and when."""
+
+from __future__ import annotations
+
+import shlex
+from typing import List
+
+import click
+
+from runner import model
+from runner.cli import table
+from runner.cli.app import App
+from runner.cli.completion import complete_pipeline
+
+
+@click.command()
+@click.argument("pipeline", shell_complete=complete_pipeline)
+@click.option("--date", metavar="DATE", help="As for `runner run`.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="As for `runner run`.")
+@click.option("--step", "chosen", multiple=True, metavar="STEP", help="Only this step; may be given again.")
+@click.option("--env", "whole_env", is_flag=True, help="Every variable a step gets, not only those the pipeline adds.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def plan(app: App, pipeline, date, params, chosen, whole_env, as_json):
+    """Print every command that `runner run` with the same words would execute; touches nothing.
+
+    What a step hands on (<< outputs.step.key >>) is not known before it ran and stays as it is written.
+    """
+    from runner import acts, workorder
+    from runner import params as params_module
+    from runner.plan import RunPlan
+
+    spec = app.pipeline(pipeline)
+    values = params_module.resolve(spec, params, app.environ)
+    when = acts.date_for(spec, date, app.clock.now())
+    acts.check_steps(spec, chosen)
+    run = acts.preview_run(spec, when, values, app.clock.now())
+    site = workorder.Site(app.environ, app.config.python, app.config.home)
+    order = [name for name in _order(spec, RunPlan(spec, {})) if not chosen or name in chosen]
+    jobs = []
+    for name in order:
+        step = spec.step(name)
+        folder = workorder.attempt_folder(app.config.runs_folder, run, name, 1)
+        jobs.append((step, workorder.make_job(spec, run, step, 1, folder, site, outputs={}, prev_success=_prev(app, spec, run), preview=True)))
+    if as_json:
+        app.out_json({"run": run.name, "ds": f"{when.logical:%Y-%m-%d}", "logical_date": when.logical, "due_at": when.due,
+                      "data_interval_start": when.interval_start, "data_interval_end": when.interval_end, "params": values,
+                      "steps": [{"id": step.id, "kind": step.kind, "needs": list(step.needs), "when": step.when,
+                                 **workorder.as_dict(job, site)} for step, job in jobs]})
+        return 0
+    _print_plan(app, spec, run, jobs, site, whole_env)
+    return 0
+
+
+def _prev(app: App, spec: model.Pipeline, run: model.Run):
+    from runner import workorder
+
+    store = app.store_if_any() if workorder.wants(spec, "prev_success") else None
+    found = store.last_success_before(spec.name, run.date.due) if store else None
+    return found.date if found else None
+
+
+def _order(spec: model.Pipeline, view) -> List[str]:
+    """The order in which steps would start if each succeeded."""
+    from datetime import datetime, timezone
+
+    never = datetime(1970, 1, 1, tzinfo=timezone.utc)
+    out: List[str] = []
+    done = set()
+    while len(out) < len(spec.steps):
+        for decision in view.settle():
+            if hasattr(decision, "step"):  # a rule that cannot come true when all succeeds
+                view.learn(decision.step, decision.state)
+                out.append(decision.step)
+        starts = view.take(never, len(spec.steps))
+        if not starts and len(out) == len(done):
+            break
+        done = set(out)
+        for start in starts:
+            out.append(start.step)
+            view.learn(start.step, "running")
+            view.learn(start.step, "success")
+    return out
+
+
+def _print_plan(app: App, spec, run, jobs, site, whole_env: bool) -> None:
+    app.out(f"{run.name}  ds {run.date.logical:%Y-%m-%d}  ({run.date.logical.isoformat()})")
+    app.out(f"interval  {run.date.interval_start.isoformat()} .. {run.date.interval_end.isoformat()}")
+    for name, value in run.params.items():
+        app.out(f"param     {name} = {value}")
+    for number, (step, job) in enumerate(jobs, 1):
+        app.out()
+        app.out(click.style(f"[{number}/{len(jobs)}] {step.id}", bold=True) + f"  ({step.kind})" + _conditions(step))
+        if not job.argv:
+            app.out("  nothing to run")
+            continue
+        app.out(f"  cd {shlex.quote(job.cwd)}")
+        for name, value in sorted(job.env.items()):
+            if whole_env or (site.environ.get(name) != value and not name.startswith("RUNNER_")):
+                app.out(f"  export {name}={shlex.quote(value)}")
+        app.out("  " + " ".join(shlex.quote(word) for word in job.argv))
+        for name, text in job.files.items():
+            app.out(f"  --- {name}")
+            app.out("\n".join("  | " + line for line in text.rstrip("\n").split("\n")))
+
+
+def _conditions(step: model.Step) -> str:
+    parts = []
+    if step.needs:
+        parts.append("after " + ", ".join(step.needs))
+    if step.trigger_rule != "all_success":
+        parts.append(step.trigger_rule)
+    if step.when is not None:
+        parts.append(f"when {step.when}")
+    if step.retry.limit:
+        parts.append(f"retries {step.retry.limit} every {table.duration(step.retry.delay)}")
+    if step.timeout:
+        parts.append(f"timeout {table.duration(step.timeout)}")
+    return "  " + "; ".join(parts) if parts else ""
+
+
+@click.command(name="next")
+@click.argument("pipeline", shell_complete=complete_pipeline)
+@click.option("-n", "count", default=5, show_default=True, type=click.IntRange(1, 10000), help="How many.")
+@click.option("--after", metavar="DATETIME", help="Later than this moment, not now.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def next_(app: App, pipeline, count, after, as_json):
+    """The next times PIPELINE is due, each with its date (ds) and data interval."""
+    from runner import acts, schedule
+
+    spec = app.pipeline(pipeline)
+    moment = acts.date_for(spec, after, app.clock.now()).due if after else app.clock.now()
+    rows = []
+    while spec.schedule and len(rows) < count:
+        moment = schedule.next_due(spec.schedule, moment)
+        if moment is None:
+            break
+        rows.append(schedule.date_of(spec.schedule, spec.logical_date, spec.timezone, moment))
+    if as_json:
+        app.out_json([{"due_at": d.due, "ds": f"{d.logical:%Y-%m-%d}", "logical_date": d.logical, "data_interval_start": d.interval_start,
+                       "data_interval_end": d.interval_end} for d in rows])
+        return 0
+    if not rows:
+        app.say(f"{spec.name} has no schedule: it runs when you say so" if not spec.schedule else f"{spec.name} is never due again")
+    for line in table.columns(("due", "ds", "interval"), [_next_row(d) for d in rows]):
+        app.out(line)
+    return 0
+
+
+def _next_row(date: model.LogicalDate):
+    return (
+        date.due.strftime("%Y-%m-%d %H:%M %Z"), date.logical.strftime("%Y-%m-%d"),
+        f"{date.interval_start:%Y-%m-%d %H:%M} .. {date.interval_end:%Y-%m-%d %H:%M}",
+    )

@@ -1,0 +1,314 @@
+"""run, rerun, stop, mark: the commands that change a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any, List, Optional, Sequence
+
+import click
+
+from runner import model, ownership, plan
+from runner.cli.app import App, need_writable
+from runner.cli.completion import complete_pipeline, complete_run, complete_step
+from runner.errors import Conflict, NotFound, UsageError
+
+_param = click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be given again.")
+_slots = click.option("--slots", type=click.IntRange(1, 1000), help="Steps at once (settings: slots, 8).")
+_json = click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+_logs = click.option("--logs", "show_logs", is_flag=True, help="Show what each step printed, as soon as it ends.")
+_quiet = click.option("-q", "--quiet", is_flag=True, help="No progress.")
+
+
+@click.command()
+@click.argument("pipeline", shell_complete=complete_pipeline)
+@click.option("--date", metavar="DATE", help="The run's date: 2026-02-28, or 2026-02-28T03:00. Without it: now.")
+@_param
+@click.option("--only", multiple=True, metavar="STEP", help="Only this step, nothing it needs; may be given again.")
+@click.option("--new", is_flag=True, help="A second run of a date that has one.")
+@click.option("--resume", is_flag=True, help="Finish the run of this date that was interrupted.")
+@_slots
+@_logs
+@_quiet
+@_json
+@click.pass_obj
+def run(app: App, pipeline, date, params, only, new, resume, slots, show_logs, quiet, as_json):
+    """Run PIPELINE (a name, or the path of a file) for one date, here and now; exits with the run's result.
+
+    Ctrl-C ends the run and its steps. When the terminal is lost or this process is killed the steps go on: `--resume`
+    finds them again.
+    """
+    from runner import acts
+    from runner import params as params_module
+
+    need_writable(app.config)
+    spec = app.pipeline(pipeline)
+    if resume and date is None:
+        return _resume(app, _interrupted(app, spec), slots, show_logs, quiet, as_json)
+    values = params_module.resolve(spec, params, app.environ)
+    when = acts.date_for(spec, date, app.clock.now())
+    store = app.store(create=True)
+    try:
+        made = acts.create_run(store, spec, when, params=values, at=app.clock.now(), only=only or None, new=new)
+    except Conflict as conflict:
+        existing = conflict.run
+        if resume and existing.state not in model.RUN_TERMINAL:
+            return _resume(app, existing, slots, show_logs, quiet, as_json)
+        raise _already(app, existing, resume) from None
+    return work(app, store, made, spec, slots, show_logs, quiet, as_json)
+
+
+def _already(app: App, run: model.Run, resume: bool) -> Conflict:
+    """The refusal for a date that has a run: what there is, and what to type."""
+    if run.state in model.RUN_TERMINAL:
+        if resume:
+            return Conflict(f"run {run.name} has ended ({run.state}): nothing to resume", f"type: runner rerun {run.name} --failed | --all")
+        return Conflict(
+            f"run {run.name} exists ({run.state})",
+            f"runner rerun {run.name} --failed | --all   repeats it and keeps its history; --new makes a second run of this date",
+        )
+    if ownership.is_alive(app.config.engines_folder, run.engine):
+        who = ownership.about(app.config.engines_folder, run.engine)
+        return Conflict(f"run {run.name} is running already: {who}", f"watch it: runner logs {run.name} -f   end it: runner stop {run.name}")
+    return Conflict(f"run {run.name} was interrupted", f"finish it: runner rerun {run.name} --resume   end it: runner stop {run.name}")
+
+
+def _interrupted(app: App, spec: model.Pipeline) -> model.Run:
+    """The newest run of a pipeline that nobody works on any more."""
+    store = app.store_if_any()
+    for state in ("running", "queued"):
+        for run in store.recent_runs(spec.name, state, 100) if store else ():
+            if not ownership.is_alive(app.config.engines_folder, run.engine):
+                return run
+    raise NotFound(f"pipeline {spec.name} has no interrupted run", f"type: runner runs {spec.name}")
+
+
+def _resume(app: App, run: model.Run, slots, show_logs, quiet, as_json) -> int:
+    """Finish a run with the definition it began with."""
+    store = app.store()
+    return work(app, store, run, stored_pipeline(app, store, run), slots, show_logs, quiet, as_json)
+
+
+def stored_pipeline(app: App, store, run: model.Run) -> model.Pipeline:
+    """The pipeline as the run has it."""
+    from runner.spec.check import load_text
+
+    row = store.definition(run.definition)
+    return load_text(row["text"], row["path"], row["pipeline"], app.site())
+
+
+# -------------------------------------------------------------------------------------------------------------- working
+
+
+def work(app: App, store, run: model.Run, spec: model.Pipeline, slots, show_logs, quiet, as_json, stop_by: Optional[str] = None) -> int:
+    """Run an engine over one run until it ends; the exit code says how."""
+    from runner.cli.live import Progress
+    from runner.engine import Engine
+    from runner.executors.local import LocalExecutor
+    from runner.workorder import Site
+
+    progress = Progress(app, run.name, spec, logs=show_logs, quiet=quiet or as_json)
+    executor = LocalExecutor(app.clock)
+    engine = Engine(
+        store, executor, app.clock, app.config, Site(app.environ, app.config.python, app.config.home),
+        about_me=f"runner run {run.name}", listener=progress, slots=slots,
+    )
+    received: List[int] = []
+    restore = _stop_on_signals(engine, received)
+    try:
+        engine.adopt(run, spec)
+        progress.start()
+        if stop_by:
+            engine.request_stop(stop_by)
+        engine.run_until_done()
+    finally:
+        progress.stop()
+        engine.close()
+        executor.close()
+        restore()
+    return _result(app, store, run, as_json, received)
+
+
+def _stop_on_signals(engine, received: List[int]):
+    """Ctrl-C and TERM end the run; a lost terminal (HUP) ends only this process, its steps go on."""
+    from runner import acts
+
+    def stop(number, _frame):
+        received.append(number)
+        engine.request_stop(f"{acts.actor()} ({signal.Signals(number).name})")
+
+    def leave(number, _frame):
+        raise SystemExit(128 + number)
+
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    old[signal.SIGHUP] = signal.signal(signal.SIGHUP, leave) if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else signal.SIG_IGN
+    return lambda: [signal.signal(number, handler) for number, handler in old.items()]
+
+
+def _result(app: App, store, run: model.Run, as_json: bool, received: Sequence[int]) -> int:
+    run = store.run_by_id(run.id)
+    rows = store.step_runs(run.id)
+    took = (run.ended_at - run.started_at).total_seconds() if run.started_at and run.ended_at else None
+    if as_json:
+        app.out_json(run_json(run, rows))
+    else:
+        from runner.cli import table
+
+        counts = ", ".join(f"{n} {state}" for state, n in _counts(rows))
+        app.out(f"{run.name}  {table.state(run.state)}  {counts}  {table.duration(took)}" + (f"  ({run.reason})" if run.reason else ""))
+        if run.state == "failed":
+            app.say(f"  runner logs {run.name}             what the steps printed\n  runner rerun {run.name} --failed   again, only what failed")
+        elif run.state == "success":
+            app.say(f"  runner logs {run.name}    runner status {run.name}")
+    if received:
+        return 128 + received[0]
+    return 0 if run.state == "success" else 1
+
+
+def _counts(rows: Sequence[model.StepRun]):
+    counts: dict = {}
+    for row in rows:
+        counts[row.state] = counts.get(row.state, 0) + 1
+    return sorted(counts.items(), key=lambda item: model.STEP_STATES.index(item[0]), reverse=False)
+
+
+def run_json(run: model.Run, rows: Sequence[model.StepRun]) -> dict:
+    """A run for programs."""
+    return {
+        "name": run.name, "pipeline": run.pipeline, "state": run.state, "reason": run.reason,
+        "ds": run.date.logical.strftime("%Y-%m-%d"), "logical_date": run.date.logical, "due_at": run.date.due,
+        "data_interval_start": run.date.interval_start, "data_interval_end": run.date.interval_end,
+        "trigger": run.trigger, "params": dict(run.params), "created_at": run.created_at, "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "steps": [
+            {"id": row.step, "state": row.state, "reason": row.reason, "tries": row.tries, "started_at": row.started_at,
+             "ended_at": row.ended_at, "retry_at": row.retry_at, "outputs": dict(row.outputs)}
+            for row in rows
+        ],
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------------- rerun
+
+
+@click.command()
+@click.argument("run_name", metavar="RUN", shell_complete=complete_run)
+@click.option("--failed", is_flag=True, help="What failed or never ran, and all behind it.")
+@click.option("--from", "start", multiple=True, metavar="STEP", shell_complete=complete_step, help="This step and all behind it.")
+@click.option("--all", "everything", is_flag=True, help="Every step.")
+@click.option("--resume", is_flag=True, help="Finish an interrupted run: adopt what still runs, keep what ended.")
+@click.option("--keep-definition", is_flag=True, help="The file as the run had it, not as it is today.")
+@click.option("--dry-run", is_flag=True, help="Only show what would run.")
+@_slots
+@_logs
+@_quiet
+@_json
+@click.pass_obj
+def rerun(app: App, run_name, failed, start, everything, resume, keep_definition, dry_run, slots, show_logs, quiet, as_json):
+    """Repeat steps of RUN with its own date; shows first what will run. Earlier attempts stay in its history."""
+    from runner import acts
+
+    need_writable(app.config)
+    store = app.store()
+    run = store.run(run_name)
+    if run.state not in model.RUN_TERMINAL:
+        if ownership.is_alive(app.config.engines_folder, run.engine):
+            raise _already(app, run, False)
+        if failed or start or everything:
+            app.say(f"run {run.name} was interrupted: it is finished first, as --resume would")
+        return _resume(app, run, slots, show_logs, quiet, as_json)
+    if resume:
+        raise _already(app, run, True)
+    if sum((failed, bool(start), everything)) != 1:
+        raise UsageError(f"run {run.name} ({run.state}): say what to run again", "one of: --failed, --from STEP, --all")
+    before = stored_pipeline(app, store, run)
+    spec = before if keep_definition else _todays(app, before)
+    states = {row.step: row.state for row in store.step_runs(run.id)}
+    acts.check_steps(spec, start)
+    chosen = plan.rerun_set(spec, states, failed=failed, start=start, everything=everything)
+    _show_rerun(app, run, before, spec, chosen, states)
+    if dry_run:
+        return 0
+    run = acts.reset(store, run, spec, chosen, at=app.clock.now(), who=acts.actor())
+    return work(app, store, run, spec, slots, show_logs, quiet, as_json)
+
+
+def _todays(app: App, before: model.Pipeline) -> model.Pipeline:
+    """The file as it is now; the stored one when the file is gone."""
+    if not os.path.isfile(before.path):
+        app.say(f"{before.path} is gone: the run's own definition is used")
+        return before
+    return app.pipeline(before.path)
+
+
+def _show_rerun(app: App, run, before, spec, chosen, states) -> None:
+    from runner import acts
+
+    if before.text != spec.text:
+        for line in acts.definition_changes(before, spec) or ["~ the file changed, but none of its steps"]:
+            app.say(f"  since this run: {line}")
+    app.say(f"runs again for {run.name} ({run.date.logical:%Y-%m-%d}): {len(chosen)} of {len(spec.steps)} steps")
+    for name in chosen[:30]:
+        app.say(f"  {name}  (was {states.get(name, 'not there')})")
+    if len(chosen) > 30:
+        app.say(f"  ... and {len(chosen) - 30} more")
+
+
+# ----------------------------------------------------------------------------------------------------------- stop, mark
+
+
+@click.command()
+@click.argument("run_name", metavar="RUN", shell_complete=complete_run)
+@click.option("--no-wait", is_flag=True, help="Do not wait until it has ended.")
+@_json
+@click.pass_obj
+def stop(app: App, run_name, no_wait, as_json):
+    """End RUN: TERM to its steps, KILL after each one's kill_grace; nothing new starts."""
+    from runner import acts
+
+    need_writable(app.config)
+    store = app.store()
+    run = store.run(run_name)
+    if run.state in model.RUN_TERMINAL:
+        raise Conflict(f"run {run.name} has ended already ({run.state})", f"type: runner status {run.name}")
+    if not ownership.is_alive(app.config.engines_folder, run.engine):
+        work(app, store, run, stored_pipeline(app, store, run), None, False, as_json, as_json, stop_by=acts.actor())
+        return 0
+    with store.transaction():
+        store.request_stop(run.id, acts.actor())
+    ownership.ring(app.config.engines_folder, run.engine)
+    app.say(f"asked {ownership.about(app.config.engines_folder, run.engine)} to stop {run.name}")
+    while not no_wait and store.run_by_id(run.id).state not in model.RUN_TERMINAL:
+        app.clock.sleep(0.1)
+        if not ownership.is_alive(app.config.engines_folder, run.engine):
+            break
+    run = store.run_by_id(run.id)
+    if as_json:
+        app.out_json(run_json(run, store.step_runs(run.id)))
+    else:
+        app.out(f"{run.name}  {run.state}")
+    return 0
+
+
+@click.command()
+@click.argument("run_name", metavar="RUN", shell_complete=complete_run)
+@click.argument("step", shell_complete=complete_step)
+@click.argument("state", type=click.Choice(["success", "failed", "skipped"]))
+@_json
+@click.pass_obj
+def mark(app: App, run_name, step, state, as_json):
+    """Set the result of STEP of RUN by hand; who did it and when is kept."""
+    from runner import acts
+
+    need_writable(app.config)
+    store = app.store()
+    run = store.run(run_name)
+    spec = stored_pipeline(app, store, run)
+    result: Any = acts.mark(store, run, spec, step, state, at=app.clock.now(), who=acts.actor())
+    if as_json:
+        app.out_json(run_json(store.run_by_id(run.id), store.step_runs(run.id)))
+    else:
+        app.out(f"{run.name}  {step}: {result['step']} -> {state}; the run is {result['run']}")
+        if result["run"] == "failed":
+            app.say(f"  runner rerun {run.name} --failed   runs what is left")
+    return 0

@@ -1,0 +1,112 @@
+"""The parameters of a run: from the file's defaults, RUNNER_PARAM_* and --param, in rising order; typed and checked."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from typing import Any, Dict, List, Mapping, Sequence
+
+from runner.errors import UsageError
+from runner.model import Param, Pipeline
+
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+def variable_name(param: str) -> str:
+    """RUNNER_PARAM_REGION for region."""
+    return "RUNNER_PARAM_" + re.sub(r"\W", "_", param).upper()
+
+
+def resolve(pipeline: Pipeline, given: Sequence[str], environ: Mapping[str, str]) -> Dict[str, Any]:
+    """The values of one run. `given` are `name=value` words. Raises UsageError with every fault at once.
+
+    RUNNER_PARAM_* is read only outside of a step: a step's own environment carries those of its run, and they must
+    not leak into a run that it starts.
+    """
+    faults: List[str] = []
+    values: Dict[str, Any] = {name: param.default for name, param in pipeline.params.items() if not param.required}
+    texts: Dict[str, str] = {}
+    if "RUNNER_RUN_ID" not in environ:
+        texts.update({name: environ[variable_name(name)] for name in pipeline.params if variable_name(name) in environ})
+    for word in given:
+        name, equals, text = word.partition("=")
+        if not equals:
+            faults.append(f"--param {word}: write name=value")
+        elif name not in pipeline.params:
+            faults.append(f"--param {name}: pipeline {pipeline.name} has no such parameter{_known(pipeline, name)}")
+        else:
+            texts[name] = text
+    for name, text in texts.items():
+        try:
+            values[name] = check_value(pipeline.params[name], read_text(pipeline.params[name], text))
+        except ValueError as error:
+            faults.append(f"--param {name}={text}: {error}")
+    missing = [name for name in pipeline.params if name not in values and name not in texts]
+    faults += [f"parameter {name} has no default: give --param {name}=..." for name in missing]
+    if faults:
+        raise UsageError("; ".join(faults) if len(faults) == 1 else "\n  ".join(["parameters:", *faults]))
+    return values
+
+
+def _known(pipeline: Pipeline, name: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, pipeline.params, 1, 0.5)
+    if near:
+        return f" (did you mean {near[0]}?)"
+    return f" (it has: {', '.join(pipeline.params)})" if pipeline.params else " (it has none)"
+
+
+def read_text(param: Param, text: str) -> Any:
+    """A word of the command line as the parameter's type. Raises ValueError."""
+    if param.type == "string":
+        return text
+    if param.type == "integer":
+        return _number(text, int, "a whole number")
+    if param.type == "number":
+        return _number(text, float, "a number")
+    if param.type == "boolean":
+        if text.lower() not in _TRUE + _FALSE:
+            raise ValueError("is not true or false")
+        return text.lower() in _TRUE
+    if param.type == "date":
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        if param.type == "list":
+            return [part.strip() for part in text.split(",") if part.strip()]
+        raise ValueError('is no JSON object such as {"a": 1}') from None
+    return value
+
+
+def _number(text: str, kind, name: str):
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"is not {name}") from None
+
+
+_PYTHON_TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "date": str, "list": list, "object": dict}
+
+
+def check_value(param: Param, value: Any) -> Any:
+    """The value, if the parameter allows it. Raises ValueError with a sentence. Also used for defaults in the file."""
+    wanted = _PYTHON_TYPES[param.type]
+    if not isinstance(value, wanted) or (isinstance(value, bool) and param.type in ("integer", "number")):
+        raise ValueError(f"is not of type {param.type}")
+    if param.type == "date":
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            raise ValueError("is not a date such as 2026-02-28") from None
+    if param.enum is not None and value not in param.enum:
+        raise ValueError("is not one of " + ", ".join(str(choice) for choice in param.enum))
+    if param.minimum is not None and value < param.minimum:
+        raise ValueError(f"is less than {param.minimum:g}")
+    if param.maximum is not None and value > param.maximum:
+        raise ValueError(f"is more than {param.maximum:g}")
+    if param.pattern is not None and not re.search(param.pattern, value):
+        raise ValueError(f"does not match {param.pattern}")
+    return value
