@@ -1,0 +1,56 @@
+"""The kinds of step. One module each; a new kind is a module and a line in KINDS.
+
+A kind's module has these names and no state:
+
+    __doc__               its manual page in Markdown; the table of keys is made from SCHEMA
+    KIND                  the key in YAML
+    SCHEMA                JSON Schema of the body, read alike by draft-07 and 2020-12
+    TEMPLATED             keys of the body whose texts may hold << templates >>
+    normalise(body)       the short form (text, null) to the mapping; a mapping comes back as it is
+    files(body)           the user's files that the step calls, as CalledFile
+    check(body)           what a schema cannot say: [(keys down to the place, message, hint)]
+    build(step, body, ctx)  the Command; `body` is rendered; only ctx.read touches the disk
+
+A Command with an empty argv means that there is nothing to run: the step succeeds without a process.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Callable, Dict, Mapping
+
+from runner import errors
+from runner.steps import bash, hive, noop, page, python, spark_submit
+from runner.steps.base import BuildContext, CalledFile, locate
+
+__all__ = ["KINDS", "BuildContext", "CalledFile", "get", "locate", "manual", "render_body"]
+
+KINDS: Dict[str, ModuleType] = {module.KIND: module for module in (bash, python, spark_submit, hive, noop)}
+
+
+def get(kind: str) -> ModuleType:
+    """The module of a kind. A stored definition may name one that this version does not have."""
+    try:
+        return KINDS[kind]
+    except KeyError:
+        raise errors.NotFound(f"there is no kind of step called '{kind}'", f"Known kinds: {', '.join(KINDS)}.") from None
+
+
+def render_body(module: ModuleType, body: Mapping[str, Any], render: Callable[[str], str]) -> Dict[str, Any]:
+    """The body with every text under the kind's TEMPLATED keys rendered, however deep; keys stay as they are."""
+    return {key: _rendered(value, render) if key in module.TEMPLATED else value for key, value in body.items()}
+
+
+def _rendered(value: Any, render: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return render(value)
+    if isinstance(value, Mapping):
+        return {key: _rendered(item, render) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rendered(item, render) for item in value]
+    return value
+
+
+def manual() -> str:
+    """All kinds as one Markdown page: docs/steps.md."""
+    return page.manual(KINDS.values())

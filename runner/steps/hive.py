@@ -1,0 +1,181 @@
+"""Runs HiveQL with the cluster's own client: beeline, hive or spark-sql.
+
+```yaml
+steps:
+  - id: publish
+    hive:
+      file: sql/publish.hql
+      url: jdbc:hive2://hs2.example:10000/mart;principal=hive/_HOST@EXAMPLE
+      hivevar: {dt: "<< ds >>"}
+      queue: batch
+  - id: repair
+    hive: MSCK REPAIR TABLE mart.customer;
+```
+
+With `url:` the client is beeline, else `hive`; `client:` chooses. The SQL, inline or from the file, is written to `script.hql` in
+the attempt's folder and run with `-f`, so what has run can be read afterwards. A .sql or .hql `file:` is a template: `<< ds >>` in it
+is replaced; `template: false` leaves it as it is, and `${hivevar:dt}` is always left to the client. The command is a list of
+words and never passes through a shell.
+
+**Exit codes.** 0 when every statement was good. beeline: 2 for a statement that failed, 1 for no connection or no Kerberos ticket. hive
+and spark-sql: other numbers than 0 for any failure. 127: the client was not found. Statements after the one that failed do not run.
+
+**Traps**
+
+- `--force` in `args` is refused: beeline would go on after a failed statement and exit with 0.
+- A password on the command line can be read by everybody with `ps`: beeline takes it from `password_file:`, mode 0600.
+- beeline needs `;` behind every statement, the last one too.
+- A text value in SQL: `'<< params.name | sql >>'` doubles its quotes. A `hivevar` is put into the SQL as it is.
+- A relative `file:`, `init:` or `password_file:` starts at the pipeline's folder; `source x.hql` inside the SQL at the step's `cwd:`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Dict, List, Mapping
+
+from runner import model
+from runner.steps.base import (
+    BuildContext, CalledFile, Fault, called, called_text, closed, exactly_one, has_tag, in_folder, locate, text_of, words,
+)
+
+KIND = "hive"
+TITLE = "HiveQL by beeline, hive or spark-sql"
+CLIENTS = ("beeline", "hive", "spark-sql")
+SCRIPT = "script.hql"
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
+_QUEUE_SETTINGS = ("mapreduce.job.queuename", "tez.queue.name")
+_VALUES = {"type": ["string", "number", "boolean"]}
+
+
+def _word(description: str) -> Dict[str, Any]:
+    return {"type": "string", "minLength": 1, "description": description}
+
+
+SCHEMA: Dict[str, Any] = {
+    "type": ["string", "object"],
+    "description": "SQL text, or a mapping with `sql` or `file`.",
+    "additionalProperties": False,
+    "properties": {
+        "sql": {"type": "string", "description": "The SQL. The same as writing it right behind `hive:`."},
+        "file": _word("A file of SQL instead; a relative path starts at the pipeline's folder."),
+        "hivevar": {"type": "object", "additionalProperties": _VALUES, "description": "Values for `${hivevar:NAME}` in the SQL."},
+        "hiveconf": {"type": "object", "additionalProperties": _VALUES, "description": "Settings of the session, `NAME: value`."},
+        "queue": _word("The YARN queue; sets mapreduce.job.queuename and tez.queue.name, for spark-sql `--queue`."),
+        "client": {"type": "string", "enum": list(CLIENTS), "description": "Who runs the SQL. Default: beeline with `url`, else hive."},
+        "url": _word("The JDBC address, for beeline. Default: that of its beeline-site.xml."),
+        "user": _word("The user name, for beeline."),
+        "password_file": _word("A file, mode 0600, that holds the password, for beeline."),
+        "init": _word("A file of SQL to run first."),
+        "binary": _word("The client's command or path. Default: the name in `client`, from the PATH."),
+        "args": {
+            "type": "array",
+            "items": {"type": ["string", "number", "boolean"]},
+            "description": "Further options of the client, one word each, such as `--outputformat=csv2`.",
+        },
+        "template": {"type": "boolean", "description": "Whether the text of `file` is a template. Default: true for .sql and .hql."},
+    },
+}
+TEMPLATED = frozenset(
+    {"sql", "file", "hivevar", "hiveconf", "queue", "url", "user", "password_file", "init", "binary", "args"}
+)
+
+
+def normalise(body: Any) -> Dict[str, Any]:
+    return {"sql": body} if isinstance(body, str) else dict(body)
+
+
+def _templated(body: Mapping[str, Any]) -> bool:
+    chosen = body.get("template")
+    return str(body.get("file", "")).lower().endswith((".sql", ".hql")) if chosen is None else bool(chosen)
+
+
+def files(body: Mapping[str, Any]) -> List[CalledFile]:
+    return called(body, "file", "sql", _templated(body)) + called(body, "init", "sql") + called(body, "password_file", "")
+
+
+def _client(body: Mapping[str, Any]) -> str:
+    return body.get("client") or ("beeline" if "url" in body else "hive")
+
+
+# --------------------------------------------------------------------------------------------------------------- check
+
+
+def check(body: Mapping[str, Any]) -> List[Fault]:
+    body = normalise(body)
+    faults = exactly_one(body, ("sql", "file"))
+    if "template" in body and "file" not in body:
+        faults.append((("template",), "`template:` here is about the text of `file:`", "Write `template: false` beside `id:` for SQL without templates."))
+    for key in ("url", "user", "password_file"):
+        if key in body and _client(body) != "beeline":
+            hint = "Write `client: beeline`." if key == "url" else "Give `url:` or `client: beeline`."
+            faults.append(((key,), f"`{key}:` is for beeline, and the client here is {_client(body)}", hint))
+    return faults + _check_names(body) + _check_args(body.get("args") or ())
+
+
+def _check_names(body: Mapping[str, Any]) -> List[Fault]:
+    """`name=value` is split at the first `=`, so a name with one would say something else."""
+    hint = "A name has letters, digits, `_`, `.`, `:` and `-`."
+    return [
+        ((kind, name), f"'{name}' is no name for a {kind}", hint)
+        for kind in ("hivevar", "hiveconf")
+        for name in body.get(kind) or ()
+        if not _NAME.fullmatch(name)
+    ]
+
+
+def _check_args(args) -> List[Fault]:
+    faults: List[Fault] = []
+    for index, value in enumerate(args):
+        name, _, setting = str(value).partition("=")
+        if has_tag(value):
+            continue
+        if name == "--force" and setting != "false":
+            faults.append((("args", index), "`--force` goes on after a failed statement and then exits with 0", "Leave it out; for one step that may fail write `allow_failure: true`."))
+        elif name in ("-p", "--password"):
+            faults.append((("args", index), "a password in `args:` can be read by everybody with ps", "Write it to a file of mode 0600 and name that in `password_file:`."))
+        elif name in ("-e", "-f"):
+            faults.append((("args", index), f"`{name}` in `args:` would run other SQL than this step's", "Use `sql:` or `file:`."))
+    return faults
+
+
+# --------------------------------------------------------------------------------------------------------------- build
+
+
+def build(step: model.Step, body: Mapping[str, Any], ctx: BuildContext) -> model.Command:
+    client = _client(body)
+    argv = [_binary(body, client, ctx)]
+    for key, option in (("url", "-u"), ("user", "-n")):
+        if key in body:
+            argv += [option, body[key]]
+    if "password_file" in body:
+        argv += ["-w", locate(ctx.pipeline_folder, body["password_file"])]
+    argv += _settings(body, client)
+    if "init" in body:
+        argv += ["-i", locate(ctx.pipeline_folder, body["init"])]
+    argv += [*words(body.get("args")), "-f", in_folder(ctx, SCRIPT)]
+    text = closed(body["sql"]) if "sql" in body else called_text(body["file"], _templated(body), ctx)
+    return model.Command(argv=argv, files={SCRIPT: text})
+
+
+def _binary(body: Mapping[str, Any], client: str, ctx: BuildContext) -> str:
+    binary = body.get("binary", client)
+    return locate(ctx.pipeline_folder, binary) if os.sep in binary else binary
+
+
+def _settings(body: Mapping[str, Any], client: str) -> List[str]:
+    """Queue, hiveconf, hivevar. The queue comes first, so that a hiveconf of the same name wins."""
+    conf: Dict[str, Any] = {}
+    argv: List[str] = []
+    if "queue" in body:
+        if client == "spark-sql":
+            argv += ["--queue", body["queue"]]
+        else:
+            conf.update({name: body["queue"] for name in _QUEUE_SETTINGS})
+    conf.update(body.get("hiveconf") or {})
+    for option, values in (("--hiveconf", conf), ("--hivevar", body.get("hivevar") or {})):
+        for name, value in values.items():
+            argv += [option, f"{name}={text_of(value)}"]
+    return argv

@@ -1,0 +1,245 @@
+"""Submits a Spark application with the cluster's own `spark-submit`.
+
+```yaml
+steps:
+  - id: mart
+    spark-submit:
+      application: jobs/mart.py
+      master: yarn
+      deploy_mode: cluster
+      queue: batch
+      executor_memory: 4g
+      num_executors: 8
+      conf: {spark.sql.shuffle.partitions: 200}
+      py_files: [jobs/common.zip]
+      args: ["--date", "<< ds >>"]
+```
+
+The keys are `spark-submit`'s own options with `_` for `-`. The command is a list of words and never passes through a shell: blanks,
+quotes, `$` and `*` in a value reach Spark as they are. `runner plan` shows the whole command.
+
+A relative path in `application`, `jars`, `files`, `py_files`, `archives`, `properties_file` and `keytab` starts at the pipeline's
+folder. A path with a scheme (`hdfs:`, `s3a:`, `local:`) and an absolute one stay as they are. Variables such as `HADOOP_CONF_DIR`,
+`JAVA_HOME` and `PYSPARK_PYTHON` come from the server's environment or from `env:` of the step or the pipeline.
+
+**Exit codes.** In client mode a Python application's own: `sys.exit(42)` gives 42, an exception 1, a missing file 2. In cluster mode 0
+when the application succeeded, otherwise 1. 127: `spark-submit` was not found, or it found no Python to look for Spark with.
+
+**Traps**
+
+- `packages` and `repositories` are refused: they fetch from the internet while the job starts. Carry the jars in and name them in `jars:`.
+- `spark-submit` of a pip installation fails with 127 when its Python is not first on the PATH: give `spark_home:`.
+- In cluster mode on YARN the application goes on when its client is killed: `yarn application -kill ID` ends it; the id is in the log.
+- `conf` keys that do not begin with `spark.` are dropped by Spark with no more than a warning, so they are refused here.
+- The step's process is the client: with `deploy_mode: client`, Spark's default, the driver's memory is taken from this server.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Dict, List, Mapping, Optional
+
+from runner import model
+from runner.steps.base import (
+    BuildContext, CalledFile, Fault, called, exactly_one, has_scheme, has_tag, locate, text_of, words,
+)
+
+KIND = "spark-submit"
+TITLE = "a Spark application"
+
+# Words that stand where an application stands and are no files.
+_NO_FILES = frozenset({"spark-internal", "pyspark-shell", "sparkr-shell", "spark-shell"})
+
+# Key of the body and option, in the order of the command line: what, where, whose, how large, with what.
+_OPTIONS = (
+    ("master", "--master"),
+    ("deploy_mode", "--deploy-mode"),
+    ("class", "--class"),
+    ("name", "--name"),
+    ("queue", "--queue"),
+    ("principal", "--principal"),
+    ("keytab", "--keytab"),
+    ("proxy_user", "--proxy-user"),
+    ("properties_file", "--properties-file"),
+    ("driver_memory", "--driver-memory"),
+    ("driver_cores", "--driver-cores"),
+    ("executor_memory", "--executor-memory"),
+    ("executor_cores", "--executor-cores"),
+    ("num_executors", "--num-executors"),
+    ("total_executor_cores", "--total-executor-cores"),
+)
+_PATHS = frozenset({"keytab", "properties_file"})
+_LISTS = (("jars", "--jars"), ("files", "--files"), ("py_files", "--py-files"), ("archives", "--archives"))
+_ONLINE = {
+    "packages": "`packages:` fetches jars from the internet while the job starts",
+    "repositories": "`repositories:` fetches jars from the internet while the job starts",
+}
+_ONLINE_CONF = ("spark.jars.packages", "spark.jars.repositories", "spark.jars.ivySettings")
+_CARRY = "Carry the jars in and list them: `jars: [lib/x.jar]`."
+_MEMORY = re.compile(r"\d+([kmgtp]b?)?", re.IGNORECASE)
+
+
+def _word(description: str) -> Dict[str, Any]:
+    return {"type": "string", "minLength": 1, "description": description}
+
+
+def _count(description: str) -> Dict[str, Any]:
+    return {"type": ["integer", "string"], "minimum": 1, "description": description}
+
+
+def _paths(description: str) -> Dict[str, Any]:
+    return {"type": ["array", "string"], "items": {"type": "string", "minLength": 1}, "description": description}
+
+
+SCHEMA: Dict[str, Any] = {
+    "type": "object",
+    "description": "What to submit, where, and how large.",
+    "additionalProperties": False,
+    "properties": {
+        "application": _word("The .py or .jar file, or where Spark finds it: `hdfs:///apps/mart.jar`, `local:/opt/mart.jar`."),
+        "args": {
+            "type": "array",
+            "items": {"type": ["string", "number", "boolean"]},
+            "description": "Arguments of the application, one word each.",
+        },
+        "class": _word("The main class of a jar."),
+        "master": _word("`yarn`, `local[2]`, `spark://HOST:7077`. Default: that of the cluster's spark-defaults.conf."),
+        "deploy_mode": {
+            "type": "string",
+            "enum": ["client", "cluster"],
+            "description": "Where the driver runs: on this server (`client`) or in the cluster (`cluster`).",
+        },
+        "name": _word("The application's name, as YARN shows it."),
+        "queue": _word("The YARN queue."),
+        "conf": {
+            "type": "object",
+            "additionalProperties": {"type": ["string", "number", "boolean"]},
+            "description": "Spark settings, `spark.NAME: value`; Hadoop's as `spark.hadoop.NAME`.",
+        },
+        "jars": _paths("Jars for driver and executors: a list, or text with commas."),
+        "files": _paths("Files for each executor's working folder; `path#name` renames."),
+        "py_files": _paths(".py, .zip and .egg files to import from."),
+        "archives": _paths("Archives to unpack for each executor; `env.tar.gz#env` names the folder."),
+        "driver_memory": _word("Such as `2g`."),
+        "driver_cores": _count("Cores of the driver, in cluster mode."),
+        "executor_memory": _word("Such as `4g`."),
+        "executor_cores": _count("Cores of one executor."),
+        "num_executors": _count("How many executors (YARN)."),
+        "total_executor_cores": _count("Cores of all executors together (standalone)."),
+        "properties_file": _word("A file of settings instead of spark-defaults.conf."),
+        "principal": _word("The Kerberos principal; needs `keytab`."),
+        "keytab": _word("The Kerberos keytab; needs `principal`."),
+        "proxy_user": _word("The user to act for. Not together with `principal`."),
+        "verbose": {"type": "boolean", "description": "Whether Spark prints how it read the options. Default: false."},
+        "spark_home": _word("Where Spark is installed; becomes SPARK_HOME, and its bin/spark-submit is used."),
+        "binary": _word("The command itself. Default: spark-submit of `spark_home`, else of the PATH."),
+        "packages": {"type": ["array", "string"], "description": "Refused: it needs the internet. Use `jars`."},
+        "repositories": {"type": ["array", "string"], "description": "Refused: it needs the internet. Use `jars`."},
+    },
+}
+TEMPLATED = frozenset(SCHEMA["properties"]) - {"deploy_mode", "verbose", "packages", "repositories"}
+
+
+def normalise(body: Any) -> Dict[str, Any]:
+    return dict(body)
+
+
+def files(body: Mapping[str, Any]) -> List[CalledFile]:
+    found = called(body, "properties_file", "")
+    application = body.get("application")
+    if isinstance(application, str) and application not in _NO_FILES:
+        found = called(body, "application", "python" if application.endswith(".py") else "") + found
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------------- check
+
+
+def check(body: Mapping[str, Any]) -> List[Fault]:
+    faults = exactly_one(body, ("application",))
+    for key in _ONLINE:
+        if key in body:
+            faults.append(((key,), f"{_ONLINE[key]}, and there is none here", _CARRY))
+    for key in ("driver_memory", "executor_memory"):
+        value = body.get(key)
+        if isinstance(value, str) and not has_tag(value) and not _MEMORY.fullmatch(value):
+            faults.append(((key,), f"'{value}' is no size that Spark reads", "Write for example `4g` or `512m`, without a blank."))
+    for key in ("driver_cores", "executor_cores", "num_executors", "total_executor_cores"):
+        value = body.get(key)
+        if isinstance(value, str) and not has_tag(value) and not value.isdecimal():
+            faults.append(((key,), f"'{value}' is not a whole number", f"Write for example `{key}: 4`."))
+    return faults + _check_conf(body.get("conf") or {}) + _check_master(body) + _check_user(body)
+
+
+def _check_conf(conf: Mapping[str, Any]) -> List[Fault]:
+    faults: List[Fault] = []
+    for key in conf:
+        if key in _ONLINE_CONF:
+            faults.append((("conf", key), f"`{key}` fetches jars from the internet, and there is none here", _CARRY))
+        elif not key.startswith("spark."):
+            hint = f"Hadoop's settings are written `spark.hadoop.{key}`."
+            faults.append((("conf", key), f"Spark ignores `{key}`: its settings begin with `spark.`", hint))
+    return faults
+
+
+def _check_master(body: Mapping[str, Any]) -> List[Fault]:
+    master = body.get("master")
+    if isinstance(master, str) and master.startswith("local") and body.get("deploy_mode") == "cluster":
+        return [(("deploy_mode",), f"master `{master}` is no cluster", "Leave `deploy_mode:` out, or name the cluster in `master:`.")]
+    return []
+
+
+def _check_user(body: Mapping[str, Any]) -> List[Fault]:
+    faults: List[Fault] = []
+    for key, other in (("principal", "keytab"), ("keytab", "principal")):
+        if key in body and other not in body:
+            faults.append(((key,), f"`{key}:` needs `{other}:`", "Write both, or neither and use the ticket that is there."))
+    if "proxy_user" in body and "principal" in body:
+        faults.append((("proxy_user",), "`proxy_user:` and `principal:` exclude each other", "Spark takes one of them."))
+    return faults
+
+
+# --------------------------------------------------------------------------------------------------------------- build
+
+
+def build(step: model.Step, body: Mapping[str, Any], ctx: BuildContext) -> model.Command:
+    argv = [_binary(body, ctx)]
+    for key, option in _OPTIONS:
+        if key in body:
+            value = text_of(body[key])
+            argv += [option, _placed(value, ctx) if key in _PATHS else value]
+    for key, option in _LISTS:
+        listed = _list(body.get(key), ctx)
+        if listed:
+            argv += [option, listed]
+    for key, value in (body.get("conf") or {}).items():
+        argv += ["--conf", f"{key}={text_of(value)}"]
+    if body.get("verbose"):
+        argv.append("--verbose")
+    argv += [_placed(body["application"], ctx), *words(body.get("args"))]
+    # bin/spark-submit of a pip installation finds itself by SPARK_HOME only.
+    return model.Command(argv=argv, env={"SPARK_HOME": _home(body, ctx)} if "spark_home" in body else {})
+
+
+def _home(body: Mapping[str, Any], ctx: BuildContext) -> str:
+    return locate(ctx.pipeline_folder, body["spark_home"])
+
+
+def _binary(body: Mapping[str, Any], ctx: BuildContext) -> str:
+    if "binary" in body:
+        binary = body["binary"]
+        return locate(ctx.pipeline_folder, binary) if os.sep in binary else binary
+    return os.path.join(_home(body, ctx), "bin", "spark-submit") if "spark_home" in body else "spark-submit"
+
+
+def _placed(path: str, ctx: BuildContext) -> str:
+    if path in _NO_FILES or has_scheme(path):
+        return path
+    return locate(ctx.pipeline_folder, path)
+
+
+def _list(value: Any, ctx: BuildContext) -> Optional[str]:
+    """Paths as Spark wants them: with commas. Empty ones go, since a template may have left one out."""
+    parts = value.split(",") if isinstance(value, str) else value or ()
+    return ",".join(_placed(part.strip(), ctx) for part in parts if part.strip())
