@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from dataclasses import dataclass
 from typing import Iterator, List, Optional, Set
 
@@ -30,8 +31,7 @@ def spawn(job: Job) -> subprocess.Popen:
         _null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     os.makedirs(job.folder, mode=0o750, exist_ok=True)
     for name, text in job.files.items():
-        with open(os.path.join(job.folder, name), "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
+        _place(os.path.join(job.folder, name), text)
     faults.point("process.before_spawn")
     child = subprocess.Popen(
         (SHELL, WRAPPER, job.folder) + tuple(job.argv),
@@ -39,6 +39,13 @@ def spawn(job: Job) -> subprocess.Popen:
     )
     faults.point("process.after_spawn")
     return child
+
+
+def _place(path: str, text: str) -> None:
+    """Write by rename: the same attempt may be spawned twice, and the winner's shell must not see its script shrink."""
+    with open(f"{path}.{os.getpid()}.{threading.get_ident()}", "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+    os.replace(file.name, path)
 
 
 # ------------------------------------------------------------------------------------------------------------- on disk

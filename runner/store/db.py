@@ -59,7 +59,7 @@ class Database:
 
     # -- statements
 
-    def execute(self, name: str, **values) -> sqlite3.Cursor:
+    def execute(self, name: str, /, **values) -> sqlite3.Cursor:
         """Run the statement of that name."""
         with self._as_fault():
             return self.connection.execute(self._queries[name], values)
@@ -73,10 +73,10 @@ class Database:
         with self._as_fault():
             return self.connection.execute(text, values)
 
-    def one(self, name: str, **values):
+    def one(self, name: str, /, **values):
         return self.execute(name, **values).fetchone()
 
-    def all(self, name: str, **values) -> list:
+    def all(self, name: str, /, **values) -> list:
         return self.execute(name, **values).fetchall()
 
     @contextmanager
