@@ -20,8 +20,8 @@ An external `script:` runs in place and as it is: its text is not a template. It
 the environment: `$RUNNER_DS`, `$RUNNER_TS`, `$RUNNER_PARAM_REGION`. With `template: true` its text is rendered, and the result
 is what runs.
 
-**Exit codes.** That of the last command, or of the one that failed. 126: the file may not be run. 127: a command was not
-found, or the script is not there. 128 + N: ended by signal N.
+**Exit codes.** That of the last command, or of the one that failed. 126: a command may not be run. 127: a command was not
+found. 128 + N: ended by signal N. A `script:` that is not there gives 1, as `bash -e` has it.
 
 **Traps**
 
@@ -84,7 +84,8 @@ def check(body: Mapping[str, Any]) -> List[Fault]:
     body = normalise(body)
     faults = exactly_one(body, ("run", "script"))
     if "template" in body and "script" not in body:
-        faults.append((("template",), "`template:` here is about the text of `script:`", "Write `template: false` beside `id:` for a text without templates."))
+        hint = "Write `template: false` beside `id:` for a text without templates."
+        faults.append((("template",), "`template:` here is about the text of `script:`", hint))
     return faults + _check_shell(body.get("shell"))
 
 

@@ -24,7 +24,7 @@ and spark-sql: other numbers than 0 for any failure. 127: the client was not fou
 
 - `--force` in `args` is refused: beeline would go on after a failed statement and exit with 0.
 - A password on the command line can be read by everybody with `ps`: beeline takes it from `password_file:`, mode 0600.
-- beeline needs `;` behind every statement, the last one too.
+- End every statement with `;`, the last one too.
 - A text value in SQL: `'<< params.name | sql >>'` doubles its quotes. A `hivevar` is put into the SQL as it is.
 - A relative `file:`, `init:` or `password_file:` starts at the pipeline's folder; `source x.hql` inside the SQL at the step's `cwd:`.
 """
@@ -37,7 +37,7 @@ from typing import Any, Dict, List, Mapping
 
 from runner import model
 from runner.steps.base import (
-    BuildContext, CalledFile, Fault, called, called_text, closed, exactly_one, has_tag, in_folder, locate, text_of, words,
+    BuildContext, CalledFile, Fault, called, called_text, closed, exactly_one, in_folder, locate, text_of, words,
 )
 
 KIND = "hive"
@@ -47,6 +47,20 @@ SCRIPT = "script.hql"
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
 _QUEUE_SETTINGS = ("mapreduce.job.queuename", "tez.queue.name")
+_OTHER_SQL = ("this option would run other SQL than the step's", "Use `sql:` or `file:`.")
+_OPEN_PASSWORD = (
+    "a password in `args:` can be read by everybody with ps", "Write it to a file of mode 0600 and name that in `password_file:`."
+)
+_REFUSED = {
+    "--force": (
+        "`--force` goes on after a failed statement and then exits with 0",
+        "Leave it out; for one step that may fail write `allow_failure: true`.",
+    ),
+    "-p": _OPEN_PASSWORD,
+    "--password": _OPEN_PASSWORD,
+    "-e": _OTHER_SQL,
+    "-f": _OTHER_SQL,
+}
 _VALUES = {"type": ["string", "number", "boolean"]}
 
 
@@ -107,7 +121,8 @@ def check(body: Mapping[str, Any]) -> List[Fault]:
     body = normalise(body)
     faults = exactly_one(body, ("sql", "file"))
     if "template" in body and "file" not in body:
-        faults.append((("template",), "`template:` here is about the text of `file:`", "Write `template: false` beside `id:` for SQL without templates."))
+        hint = "Write `template: false` beside `id:` for SQL without templates."
+        faults.append((("template",), "`template:` here is about the text of `file:`", hint))
     for key in ("url", "user", "password_file"):
         if key in body and _client(body) != "beeline":
             hint = "Write `client: beeline`." if key == "url" else "Give `url:` or `client: beeline`."
@@ -127,18 +142,8 @@ def _check_names(body: Mapping[str, Any]) -> List[Fault]:
 
 
 def _check_args(args) -> List[Fault]:
-    faults: List[Fault] = []
-    for index, value in enumerate(args):
-        name, _, setting = str(value).partition("=")
-        if has_tag(value):
-            continue
-        if name == "--force" and setting != "false":
-            faults.append((("args", index), "`--force` goes on after a failed statement and then exits with 0", "Leave it out; for one step that may fail write `allow_failure: true`."))
-        elif name in ("-p", "--password"):
-            faults.append((("args", index), "a password in `args:` can be read by everybody with ps", "Write it to a file of mode 0600 and name that in `password_file:`."))
-        elif name in ("-e", "-f"):
-            faults.append((("args", index), f"`{name}` in `args:` would run other SQL than this step's", "Use `sql:` or `file:`."))
-    return faults
+    found = [(index, _REFUSED.get(str(value).partition("=")[0])) for index, value in enumerate(args) if value != "--force=false"]
+    return [(("args", index), *refused) for index, refused in found if refused]
 
 
 # --------------------------------------------------------------------------------------------------------------- build

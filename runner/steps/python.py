@@ -91,7 +91,9 @@ def main():
     here = os.path.dirname(os.path.abspath(__file__))
     with open(os.path.join(here, "call.json"), encoding="utf-8") as file:
         call = json.load(file)
-    sys.path[:] = call["paths"] + [path for path in sys.path if path != here]
+    # Under LANG=C an old Python knows paths as bytes in disguise, not as text.
+    paths = [os.fsdecode(path.encode("utf-8", "surrogateescape")) for path in call["paths"]]
+    sys.path[:] = paths + [path for path in sys.path if path != here]
     try:
         __import__(call["module"])
         function = sys.modules[call["module"]]
@@ -141,7 +143,8 @@ def check(body: Mapping[str, Any]) -> List[Fault]:
     if "kwargs" in body and function is None:
         faults.append((("kwargs",), "`kwargs:` is for `function:`", "Code and scripts take `args:`."))
     if "template" in body and "script" not in body:
-        faults.append((("template",), "`template:` here is about the text of `script:`", "Write `template: false` beside `id:` for code without templates."))
+        hint = "Write `template: false` beside `id:` for code without templates."
+        faults.append((("template",), "`template:` here is about the text of `script:`", hint))
     return faults + _check_words(body) + _check_interpreter(body)
 
 
@@ -159,9 +162,12 @@ def _check_words(body: Mapping[str, Any]) -> List[Fault]:
 
 def _check_interpreter(body: Mapping[str, Any]) -> List[Fault]:
     interpreter = body.get("interpreter")
+    if interpreter is not None and not interpreter:
+        return [(("interpreter",), "`interpreter:` is empty", "Leave it out to use the site's Python.")]
     if isinstance(interpreter, str) and " -" in interpreter and not has_tag(interpreter):
-        return [(("interpreter",), "`interpreter:` as text is one path", "Write a list for several words: `interpreter: [python3, -X, dev]`.")]
-    return [] if interpreter is None or interpreter else [(("interpreter",), "`interpreter:` is empty", "Leave it out to use the site's Python.")]
+        hint = "Write a list for several words: `interpreter: [python3, -X, dev]`."
+        return [(("interpreter",), "`interpreter:` as text is one path", hint)]
+    return []
 
 
 def build(step: model.Step, body: Mapping[str, Any], ctx: BuildContext) -> model.Command:
