@@ -58,7 +58,7 @@ class _Active:
     numbers: Dict[str, int]
     outputs: Dict[str, Mapping[str, str]]
     prev_success: Optional[model.LogicalDate]
-    deadline: Optional[float] = None
+    deadline: Optional[float] = None  # monotonic seconds, of the whole run
     live: Dict[str, _Live] = field(default_factory=dict)  # folder -> attempt
 
 
@@ -81,17 +81,19 @@ class Engine:
         self.slots = slots or config.slots
         self.owner = Owner(config.engines_folder, about_me)
         self._listener = listener
-        self._active: Dict[int, _Active] = {}
+        self._active: Dict[int, _Active] = {}  # runs that have begun
+        self._queue: Dict[int, _Active] = {}  # runs that wait for max_active_runs, oldest first
+        self._owners: Dict[str, _Active] = {}  # folder of a live attempt -> its run
         self._stop: Optional[str] = None  # set by a signal handler
         self._next_look = 0.0
         self._effects: List[Callable[[], None]] = []
         self._events: List[Event] = []
-        self.blocked_by: Dict[int, str] = {}  # run id -> name of the run it waits for
+        self._begin_due = True  # a run ended or came: a queued one may begin
         executor.watch(self.owner.bell)
 
     def close(self) -> None:
         """Let go of the runs. What runs goes on and can be adopted."""
-        for run_id in self._active:
+        for run_id in (*self._active, *self._queue):
             self.store.release(run_id, self.owner.id)
         self.owner.close()
 
@@ -119,7 +121,8 @@ class Engine:
         )
         if run.started_at:
             active.deadline = self._run_deadline(active, run.started_at)
-        self._active[run.id] = active
+        (self._queue if run.state == "queued" else self._active)[run.id] = active
+        self._begin_due = True
         for attempt in self.store.live_attempts(run.id):
             self._recover(active, attempt)
 
@@ -131,13 +134,17 @@ class Engine:
         if attempt.kill_at:
             live.kill_at = self._monotonic(attempt.kill_at)
             live.cause = "timeout" if attempt.reason.startswith("timeout") else "stopped"
-        active.live[attempt.folder] = live
+        self._keep(active, live)
         if self.executor.recover(attempt.folder) == "never":
             step = active.pipeline.step(attempt.step)
             try:
                 self.executor.start(self._job(active, step, attempt.number))
             except (template.TemplateError, OSError) as error:
                 self.executor.refuse(attempt.folder, _refusal(error))
+
+    def _keep(self, active: _Active, live: _Live) -> None:
+        active.live[live.folder] = live
+        self._owners[live.folder] = active
 
     def _monotonic(self, moment: datetime) -> float:
         return self.clock.monotonic() + (moment - self.clock.now()).total_seconds()
@@ -155,26 +162,31 @@ class Engine:
     def run_until_done(self) -> None:
         """Turn until every run has ended."""
         self.turn([])
-        while self._active:
+        while self._active or self._queue:
             self.turn(self.executor.wait(self._timeout()))
 
     def turn(self, reports: List[Report]) -> None:
         """One turn of the loop: everything known now is decided, committed, acted upon."""
         now, tick = self.clock.now(), self.clock.monotonic()
         look = tick >= self._next_look or self.owner.heard() or self._stop is not None
-        if not (reports or look or self._something_due(now, tick)):
+        if not (reports or look or self._begin_due or self._timeout() <= 0.0):
             return
         with self.store.transaction():
             for report in reports:
                 self._take_report(report, now)
             if look:
                 self._look(now, tick)
+            if look or self._begin_due:
+                self._begin_queued(now)
             self._end_overdue(now, tick)
             self._decide(now, tick)
         faults.point("engine.committed")
         self._act()
 
     def _timeout(self) -> float:
+        """Seconds until something is due; 0 when a run ended and another waits for its place."""
+        if self._begin_due:
+            return 0.0
         now, tick = self.clock.now(), self.clock.monotonic()
         nearest = HEARTBEAT
         for active in self._active.values():
@@ -189,9 +201,6 @@ class Engine:
                     nearest = min(nearest, moment - tick)
         return max(nearest, 0.0)
 
-    def _something_due(self, now: datetime, tick: float) -> bool:
-        return self._timeout() <= 0.0
-
     def _act(self) -> None:
         effects, self._effects = self._effects, []
         for effect in effects:
@@ -204,11 +213,9 @@ class Engine:
     # ------------------------------------------------------------------------------------------------------ facts in
 
     def _take_report(self, report: Report, now: datetime) -> None:
-        for active in self._active.values():
-            live = active.live.pop(report.folder, None)
-            if live:
-                self._take_end(active, live, report, now)
-                return
+        active = self._owners.pop(report.folder, None)
+        if active:
+            self._take_end(active, active.live.pop(report.folder), report, now)
 
     def _take_end(self, active: _Active, live: _Live, report: Report, now: datetime) -> None:
         step = active.pipeline.step(live.step)
@@ -247,36 +254,46 @@ class Engine:
         return plan.Ended(report.how, report.exit_code, report.reason), {}
 
     def _look(self, now: datetime, tick: float) -> None:
-        """Read what other processes asked for, and start runs that were waiting for their turn."""
+        """Read what other processes asked for."""
         self._next_look = tick + HEARTBEAT
         asked = self.store.stop_requests(self.owner.id)
-        for run_id, active in self._active.items():
+        for run_id, active in (*self._active.items(), *self._queue.items()):
             actor = self._stop or asked.get(run_id)
             if actor and not active.plan.stopping:
                 active.plan.stop(actor)
                 self._end_attempts(active, "stopped", f"stopped by {actor}", now, tick)
-            if active.run.state == "queued":
-                self._begin(active, now)
 
-    def _begin(self, active: _Active, now: datetime) -> None:
-        """queued -> running, unless max_active_runs of the pipeline says wait."""
+    def _begin_queued(self, now: datetime) -> None:
+        """queued -> running, oldest first, as far as each pipeline's max_active_runs lets them."""
+        self._begin_due = False
+        full = set()
+        for run_id, active in list(self._queue.items()):
+            if active.run.pipeline in full and not active.plan.stopping:
+                continue
+            if not active.plan.stopping and self._is_full(active, now):
+                full.add(active.run.pipeline)
+                continue
+            del self._queue[run_id]
+            self._active[run_id] = active
+            self.store.move("run", run_id, "queued", "running", now, started_at=now)
+            active.run = self.store.run_by_id(run_id)
+            active.deadline = self._run_deadline(active, now)
+            self._say(active, None, "running", "", None, now)
+
+    def _is_full(self, active: _Active, now: datetime) -> bool:
+        """Whether max_active_runs says wait. Raises Conflict when it would be for ever, since nobody works on the other."""
         others = self.store.other_active_runs(active.run)
-        if len(others) >= active.pipeline.max_active_runs and not active.plan.stopping:
-            blocker = others[0]
-            self.blocked_by[active.run.id] = blocker.name
-            if not is_alive(self.config.engines_folder, blocker.engine):
+        limit = active.pipeline.max_active_runs
+        if len(others) < limit:
+            return False
+        for other in others:
+            if not is_alive(self.config.engines_folder, other.engine):
                 raise Conflict(
-                    f"run {blocker.name} was interrupted and still counts as running (max_active_runs: {active.pipeline.max_active_runs})",
-                    f"finish it: runner rerun {blocker.name} --resume   or end it: runner stop {blocker.name}",
+                    f"run {other.name} was interrupted and still counts as running (max_active_runs: {limit})",
+                    f"finish it: runner rerun {other.name} --resume   or end it: runner stop {other.name}",
                 )
-            if self._listener:
-                self._say(active, None, "queued", f"waits for {blocker.name} (max_active_runs: {active.pipeline.max_active_runs})", None, now)
-            return
-        self.blocked_by.pop(active.run.id, None)
-        self.store.move("run", active.run.id, "queued", "running", now, started_at=now)
-        active.run = self.store.run_by_id(active.run.id)
-        active.deadline = self._run_deadline(active, now)
-        self._say(active, None, "running", "", None, now)
+        self._say(active, None, "queued", f"waits for {others[0].name} (max_active_runs: {limit})", None, now)
+        return True
 
     def _end_overdue(self, now: datetime, tick: float) -> None:
         for active in self._active.values():
@@ -308,14 +325,9 @@ class Engine:
 
     def _decide(self, now: datetime, tick: float) -> None:
         for active in list(self._active.values()):
-            if active.run.state != "running":
-                if active.plan.stopping:
-                    self._settle(active, now)
-                continue
             self._settle(active, now)
             while True:
-                free = self.slots - sum(len(each.live) for each in self._active.values())
-                starts = active.plan.take(now, free)
+                starts = active.plan.take(now, self.slots - len(self._owners))
                 if not starts:
                     break
                 for start in starts:
@@ -361,9 +373,7 @@ class Engine:
             "step", active.run.id, frm, "running", now, step=step_id, tries=active.plan.tries_of(step_id) + 1, started_at=now
         )
         active.plan.learn(step_id, "running")
-        active.live[folder] = _Live(
-            active.run.id, step_id, number, folder, deadline=tick + step.timeout if step.timeout else None
-        )
+        self._keep(active, _Live(active.run.id, step_id, number, folder, tick + step.timeout if step.timeout else None))
         self._effects.append(lambda: self.executor.start(job))
         self._say(active, step_id, "running", "", number, now)
 
@@ -384,6 +394,7 @@ class Engine:
         active.run = self.store.run_by_id(active.run.id)
         self._say(active, None, end.state, end.reason, None, now)
         del self._active[active.run.id]
+        self._begin_due = bool(self._queue)
 
     def _say(self, active: _Active, step: Optional[str], state: str, reason: str, number: Optional[int], now: datetime) -> None:
         if self._listener:

@@ -262,7 +262,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Command:
-    """What a step kind asks for, before the executor's part is added. Paths may name {folder}."""
+    """What a step kind asks for: words, files for the attempt's folder, variables. No words: nothing to run."""
 
     argv: Sequence[str]
     files: Mapping[str, str] = field(default_factory=dict)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping, Optional
@@ -67,7 +66,7 @@ def make_job(
     command = kind.build(step, steps.render_body(kind, step.body, body_render), build)
     environ = _environment(pipeline, step, context, render, site, command, folder)
     return model.Job(
-        argv=tuple(_placed(word, folder) for word in command.argv), env=environ, cwd=cwd, folder=folder, files=dict(command.files)
+        argv=tuple(command.argv), env=environ, cwd=cwd, folder=folder, files=dict(command.files)
     )
 
 
@@ -82,10 +81,6 @@ def _cwd(pipeline: model.Pipeline, step: model.Step, render: Callable[[str], str
     if not step.cwd:
         return pipeline.folder
     return os.path.normpath(os.path.join(pipeline.folder, os.path.expanduser(render(step.cwd))))
-
-
-def _placed(word: str, folder: str) -> str:
-    return word.replace("{folder}", folder)
 
 
 def _environment(pipeline, step, context, render, site: Site, command: model.Command, folder: str) -> Dict[str, str]:
@@ -127,8 +122,3 @@ def as_dict(job: model.Job, site: Site) -> Dict[str, Any]:
     """A job for people and programs: what differs from the server's environment, not the whole of it."""
     added = {name: value for name, value in job.env.items() if site.environ.get(name) != value}
     return {"argv": list(job.argv), "cwd": job.cwd, "env": added, "files": dict(job.files)}
-
-
-def dump(job: model.Job) -> str:
-    """One job as JSON text, for the attempt's folder."""
-    return json.dumps({"argv": list(job.argv), "cwd": job.cwd}, ensure_ascii=False)
