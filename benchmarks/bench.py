@@ -129,7 +129,7 @@ def bench_gap(b: Bench) -> None:
     def ours():
         result = b.run(path)[2]
         folder = os.path.join(b.home, "runs", "gap", result["name"].partition("@")[2].replace(":", ""))
-        return gaps(open(os.path.join(folder, f"s{i}", "1", "log")).read() for i in range(100))
+        return gaps(open(os.path.join(folder, f"s{i}.1", "log")).read() for i in range(100))
 
     mine, low, ratio = paired(ours, limit)
     say("step to next step, p50", f"{mine * 1000:.2f} ms, limit {low * 1000:.2f}", ratio, "<= 1.6 x limit", ratio <= 1.6)

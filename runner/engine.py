@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 from runner import faults, model, plan, template, workorder
 from runner.clock import Clock
 from runner.config import Config
-from runner.errors import Conflict
+from runner.errors import Conflict, RunnerError
 from runner.executors import Report, process
 from runner.ownership import Owner, about, forget, is_alive
 from runner.store import Store
@@ -139,7 +139,7 @@ class Engine:
             step = active.pipeline.step(attempt.step)
             try:
                 self.executor.start(self._job(active, step, attempt.number))
-            except (template.TemplateError, OSError) as error:
+            except (RunnerError, OSError) as error:
                 self.executor.refuse(attempt.folder, _refusal(error))
 
     def _keep(self, active: _Active, live: _Live) -> None:
@@ -360,7 +360,7 @@ class Engine:
                 self._finish(active, step_id, "skipped", f"when: {step.when}", now)
                 return
             job = self._job(active, step, number)
-        except (template.TemplateError, OSError) as error:
+        except (RunnerError, OSError) as error:
             self._finish(active, step_id, "failed", _refusal(error), now)  # no retry could help
             return
         if not job.argv:  # a kind with nothing to run

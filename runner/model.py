@@ -229,7 +229,7 @@ class StepRun:
     reason: str
     tries: int  # attempts made since the last reset
     retry_at: Optional[datetime]
-    outputs: Mapping[str, str]
+    outputs: Mapping[str, Any]
     started_at: Optional[datetime]
     ended_at: Optional[datetime]
 

@@ -150,7 +150,9 @@ class Verdict:
 
 def retry_delay(retry: Retry, tries: int, key: str) -> float:
     """Seconds before the next attempt after `tries` of them. The jitter comes from `key`, so that it is repeatable."""
-    delay = min(retry.max_delay, retry.delay * retry.backoff ** (tries - 1)) if retry.delay else 0.0
+    delay = retry.delay
+    if retry.backoff != 1:  # max_delay bounds the growth, never a plain delay that somebody chose to be long
+        delay = min(max(retry.max_delay, retry.delay), retry.delay * retry.backoff ** (tries - 1))
     if retry.jitter:
         share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 0xFFFFFFFF
         delay *= 1 + retry.jitter * (2 * share - 1)

@@ -34,7 +34,7 @@ def run_folder(runs_folder: str, run: model.Run) -> str:
 
 
 def attempt_folder(runs_folder: str, run: model.Run, step: str, number: int) -> str:
-    return os.path.join(run_folder(runs_folder, run), step, str(number))
+    return os.path.join(run_folder(runs_folder, run), f"{step}.{number}")
 
 
 def make_job(

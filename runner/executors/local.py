@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import subprocess
 from dataclasses import dataclass
 from typing import Dict, List, Optional
 
@@ -37,7 +36,7 @@ class LocalExecutor:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sweeps: List[_Sweep] = []
-        self._children: Dict[str, subprocess.Popen] = {}  # folder -> wrapper
+        self._children: Dict[str, int] = {}  # folder -> pid of its wrapper
         self._adopted: Dict[str, Optional[int]] = {}  # folder -> pidfd, None where it must be polled
         self._reports: List[Report] = []
         self._selector = selectors.DefaultSelector()
@@ -56,8 +55,6 @@ class LocalExecutor:
         self._selector.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
-        for child in self._children.values():
-            child.returncode = 0  # it lives on by design: keep Popen from warning about it
 
     def watch(self, fd: int) -> None:
         """Let a further descriptor end `wait` (the engine's bell)."""
@@ -70,7 +67,7 @@ class LocalExecutor:
         try:
             self._children[job.folder] = process.spawn(job)
         except OSError as error:
-            self.refuse(job.folder, _why(error, job))
+            self.refuse(job.folder, f"cannot start: {error.strerror}: {error.filename or job.argv[0]}")
 
     def refuse(self, folder: str, reason: str) -> None:
         """Report an attempt as one that cannot be started."""
@@ -116,12 +113,13 @@ class LocalExecutor:
 
     def _collect(self) -> List[Report]:
         out, self._reports = self._reports, []
-        for folder, child in list(self._children.items()):
-            code = child.poll()
-            if code is not None:
+        for folder, pid in list(self._children.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
                 del self._children[folder]
-                if not self._lost_race(folder, child.pid, code):
-                    out += self._ended(folder, child.pid, code)
+                code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+                if not self._lost_race(folder, pid, code):
+                    out += self._ended(folder, pid, code)
         for folder, fd in list(self._adopted.items()):
             start = process.read_start(folder)
             if start is None or not process.is_alive(start):
@@ -190,9 +188,3 @@ def _drain(fd: int) -> None:
     except BlockingIOError:
         pass
 
-
-def _why(error: OSError, job: Job) -> str:
-    if isinstance(error, FileNotFoundError) and not os.path.isdir(job.cwd):
-        return f"cannot start: the folder {job.cwd} (cwd) does not exist"
-    where = f": {error.filename}" if error.filename else ""
-    return f"cannot start: {error.strerror}{where}"

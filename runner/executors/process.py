@@ -6,12 +6,14 @@ rc (exit status), output (what it hands on). The recovery table stands in docs/a
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import threading
 from dataclasses import dataclass
-from typing import Iterator, List, Optional, Set
+from functools import lru_cache
+from typing import Iterator, List, Mapping, Optional, Sequence, Set
 
 from runner import faults
 from runner.model import Job
@@ -21,24 +23,31 @@ SHELL = "/bin/sh"
 LOST_RACE = 125  # the wrapper's exit code when another wrapper holds the folder
 MAX_OUTPUT_BYTES = 256 * 1024
 
-_null: Optional[int] = None
 
-
-def spawn(job: Job) -> subprocess.Popen:
-    """Write the job's files and start its wrapper in a session of its own. Raises OSError."""
-    global _null
-    if _null is None:
-        _null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    os.makedirs(job.folder, mode=0o750, exist_ok=True)
+def spawn(job: Job) -> int:
+    """Write the job's files and start its wrapper in a session of its own; returns its pid. Raises OSError."""
+    try:
+        os.mkdir(job.folder, 0o750)
+    except FileNotFoundError:
+        os.makedirs(job.folder, 0o750)
+    except FileExistsError:  # the same attempt once more, after a crash
+        pass
     for name, text in job.files.items():
         _place(os.path.join(job.folder, name), text)
+    if not os.path.isdir(job.cwd):
+        raise NotADirectoryError(errno.ENOENT, "the folder (cwd) does not exist", job.cwd)
     faults.point("process.before_spawn")
-    child = subprocess.Popen(
-        (SHELL, WRAPPER, job.folder) + tuple(job.argv),
-        env=job.env, cwd=job.cwd, stdin=_null, stdout=_null, stderr=_null, start_new_session=True,
-    )
+    pid = _start((SHELL, WRAPPER, job.folder, boot_id(), job.cwd, *job.argv), job.env)
     faults.point("process.after_spawn")
-    return child
+    return pid
+
+
+def _start(words: Sequence[str], env: Mapping[str, str]) -> int:
+    """posix_spawn where the C library can make a session with it (glibc 2.26): less work for each step than Popen."""
+    try:
+        return os.posix_spawn(words[0], words, env, setsid=True)
+    except NotImplementedError:
+        return subprocess.Popen(words, env=env, start_new_session=True, close_fds=False).pid
 
 
 def _place(path: str, text: str) -> None:
@@ -142,7 +151,9 @@ def examine(folder: str) -> Found:
     return Found("gone")
 
 
+@lru_cache(maxsize=1)
 def boot_id() -> str:
+    """Which start of this machine we are in."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return file.read().strip()
 

@@ -26,7 +26,7 @@ class House:
     def engine(self, executor):
         return Engine(self.store, executor, self.clock, self.config, Site({"PATH": "/bin"}), listener=self.events.append)
 
-    def play(self, engine, executor, turns=200):
+    def play(self, engine, executor, turns=30000):
         """Turn until all runs ended, letting time jump to whatever is next."""
         engine.turn([])
         for _ in range(turns):
@@ -77,7 +77,7 @@ def test_a_failure_is_retried_after_its_delay_and_may_then_succeed(house):
     assert run.state == "success" and [a.exit_code for a in attempts] == [1, 1, 0]
     gaps = [b.started_at - a.ended_at for a, b in zip(attempts, attempts[1:])]
     assert all(timedelta(seconds=300) <= gap < timedelta(seconds=302) for gap in gaps)
-    assert [a.folder.rsplit("/", 1)[1] for a in attempts] == ["1", "2", "3"]
+    assert [a.folder.rsplit("/", 1)[1] for a in attempts] == ["a.1", "a.2", "a.3"]
 
 
 def test_a_retry_after_midnight_has_the_same_date(house):
