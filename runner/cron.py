@@ -482,7 +482,7 @@ def instants_of(wall: datetime, zone: tzinfo) -> List[datetime]:
 
 def _instants(wall: datetime, zone: tzinfo, star: bool) -> List[datetime]:
     """Where a wall time falls for a wildcard job (`star`) or a fixed one, in order."""
-    first, second = wall.replace(tzinfo=zone), wall.replace(tzinfo=zone, fold=1)
+    first, second = wall.replace(tzinfo=zone, fold=0), wall.replace(tzinfo=zone, fold=1)
     early, late = first.utcoffset(), second.utcoffset()
     instant = first.astimezone(UTC)
     if early == late:

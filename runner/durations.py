@@ -99,7 +99,7 @@ def _fault(text: str) -> DurationError:
     if re.fullmatch(r"[\d.]+\s*(mo|months?|y|years?)", text, re.ASCII | re.IGNORECASE):
         return DurationError(f"{text!r}: months and years have no fixed length", "write days, such as 30d")
     words = re.findall(r"([\d.]+)\s*([A-Za-z]+)", text)
-    if words and re.fullmatch(r"(\s*[\d.]+\s*[A-Za-z]+\s*(,|and)?)+", text) and all(w.lower() in _WORDS for _, w in words):
+    if words and text.isascii() and re.fullmatch(r"(\s*[\d.]+\s*[A-Za-z]+\s*(,|and)?)+", text) and all(w.lower() in _WORDS for _, w in words):
         units = [_WORDS[word.lower()] for _, word in words]
         if units == sorted(set(units), key=_ORDER.index):
             return DurationError(message, "write " + "".join(n + unit for (n, _), unit in zip(words, units)))

@@ -112,12 +112,15 @@ def _near(text: str) -> List[str]:
     """Zones whose whole name, or whose city, is like the text; upper and lower case do not count."""
     names = sorted(name for name in available_timezones() if name not in _NO_PLACE)
     wanted = text.lower().replace(" ", "_")
-    exact = [name for name in names if name.lower() == wanted or name.lower().rpartition("/")[2] == wanted]
+    if any(name.lower().startswith(wanted + "/") for name in names):
+        return []  # an area without its city
+    city_wanted = wanted.rpartition("/")[2]
+    exact = [name for name in names if name.lower() == wanted or name.lower().rpartition("/")[2] == city_wanted]
     if exact:
         return sorted(exact, key=lambda name: ("/" not in name, name))[:3]
     whole = {name.lower(): name for name in names}
     city = {name.lower().rpartition("/")[2]: name for name in names if "/" in name}
     found = [whole[each] for each in difflib.get_close_matches(wanted, whole, 3, 0.75)]
     if not found:
-        found = [city[each] for each in difflib.get_close_matches(wanted.rpartition("/")[2], city, 3, 0.75)]
+        found = [city[each] for each in difflib.get_close_matches(city_wanted, city, 3, 0.75)]
     return found
