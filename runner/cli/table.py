@@ -1,7 +1,8 @@
-"""Columns of text that line up, also where a letter takes two cells (Hangul)."""
+"""Columns of text that line up, also where a letter takes two cells (Hangul) or none (a colour)."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import datetime
 from typing import List, Optional, Sequence
@@ -11,32 +12,56 @@ import click
 STATE_COLORS = {
     "success": "green", "failed": "red", "upstream_failed": "yellow", "skipped": "magenta", "running": "cyan",
     "retry_wait": "yellow", "queued": "bright_black", "pending": "bright_black", "killed": "red", "missed": "yellow",
+    "interrupted": "yellow",
 }
 STATE_SIGNS = {
     "success": "+", "failed": "x", "upstream_failed": "^", "skipped": "-", "running": ">", "retry_wait": "~",
-    "queued": ".", "pending": ".", "killed": "!", "missed": "?",
+    "queued": ".", "pending": ".", "killed": "!", "missed": "?", "interrupted": "!",
 }
+_STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
+# What would move the cursor, ring or hide text: C0 but for the tab, DEL, C1, and an ESC that begins no colour.
+_CONTROL = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 
 
 def width(text: str) -> int:
-    """Cells a text takes on a terminal."""
+    """Cells a text takes on a terminal; colours take none."""
+    if "\x1b" in text:
+        text = _STYLE.sub("", text)
     if text.isascii():
         return len(text)
-    cells = 0
-    for letter in text:
-        if unicodedata.combining(letter):
-            continue
-        cells += 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-    return cells
+    return sum(_cells(letter) for letter in text)
+
+
+def _cells(letter: str) -> int:
+    if unicodedata.combining(letter) or letter in "\u200b\u200d\ufe0f":
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
 def fit(text: str, cells: int) -> str:
     """The text padded, or cut with an ellipsis, to exactly that many cells."""
-    if width(text) > cells:
-        while text and width(text) > cells - 1:
-            text = text[:-1]
-        text += "…"
-    return text + " " * (cells - width(text))
+    taken = width(text)
+    if taken > cells:
+        text = _cut(text, cells - 1) + "…"
+        taken = width(text)
+    return text + " " * (cells - taken)
+
+
+def _cut(text: str, cells: int) -> str:
+    """At most that many cells of a text; its colours are kept, also those behind the cut, so that they end."""
+    out, left, full = [], cells, False
+    for part in _STYLE.split(text):
+        if _STYLE.fullmatch(part):
+            out.append(part)
+            continue
+        for letter in part:
+            taken = _cells(letter)
+            full = full or taken > left
+            if full:
+                break
+            out.append(letter)
+            left -= taken
+    return "".join(out)
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], limit: Optional[int] = None) -> List[str]:
@@ -53,26 +78,43 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], limit: Optiona
     return lines
 
 
+def clean(text: str) -> str:
+    """A text that cannot move the cursor or ring: control characters as they are written in source, colours kept."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+
+
+def one_line(text: str) -> str:
+    """A text for a cell: without line ends and tabs."""
+    return clean(" ".join(text.split()))
+
+
 def state(text: str) -> str:
     """A state with its colour."""
     return click.style(text, fg=STATE_COLORS.get(text))
 
 
+def signed(text: str) -> str:
+    """A state with its sign and colour; the sign says it without colours too."""
+    return click.style(f"{STATE_SIGNS.get(text, ' ')} {text}", fg=STATE_COLORS.get(text))
+
+
 def duration(seconds: Optional[float]) -> str:
-    """0.4s, 12s, 3m05s, 2h07m."""
+    """0.4s, 12s, 3m05s, 2h07m, 3d04h."""
     if seconds is None:
         return ""
-    if seconds < 10:
-        return f"{seconds:.1f}s"
-    if seconds < 60:
-        return f"{seconds:.0f}s"
-    minutes, rest = divmod(int(seconds), 60)
+    if seconds < 9.95:
+        return f"{max(seconds, 0.0):.1f}s"
+    minutes, rest = divmod(int(seconds + 0.5) if seconds < 60 else int(seconds), 60)
+    if not minutes:
+        return f"{rest}s"
     if minutes < 60:
         return f"{minutes}m{rest:02d}s"
-    return f"{minutes // 60}h{minutes % 60:02d}m"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours < 48 else f"{hours // 24}d{hours % 24:02d}h"
 
 
 def elapsed(start: Optional[datetime], end: Optional[datetime], now: datetime) -> str:
+    """How long from start to end, or to now."""
     if start is None:
         return ""
     return duration(((end or now) - start).total_seconds())
@@ -81,3 +123,13 @@ def elapsed(start: Optional[datetime], end: Optional[datetime], now: datetime) -
 def moment(value: Optional[datetime], zone) -> str:
     """A moment as people here read it: 2026-11-20 01:00:03."""
     return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") if value else ""
+
+
+def size(count: int) -> str:
+    """900 B, 12.3 kB, 4.5 GB."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if amount < 999.5 or unit == "TB":
+            break
+        amount /= 1000
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"

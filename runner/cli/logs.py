@@ -1,0 +1,267 @@
+"""logs: what the steps of a run printed, from the end, and on as it comes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+
+import click
+
+from runner import logtail, model
+from runner.cli import table
+from runner.cli.app import App
+from runner.cli.completion import complete_run, complete_step
+from runner.cli.finding import find_run, is_worked_on
+from runner.errors import NotFound, UsageError
+
+POLL_SECONDS = 0.2  # a log file rings no bell
+PATIENCE = 5  # looks at a run that nobody works on before it counts as interrupted: it may be about to be taken
+ONE_STEP, MANY_STEPS = 50, 10  # lines shown unless told
+BATCH = 500  # lines that go out in one write
+
+
+class Source(NamedTuple):
+    """The log of one attempt."""
+
+    attempt: model.Attempt
+    state: str  # of the attempt
+
+    @property
+    def path(self) -> str:
+        return os.path.join(self.attempt.folder, "log")
+
+    @property
+    def title(self) -> str:
+        return f"==> {self.attempt.step} (attempt {self.attempt.number}, {self.state}) <=="
+
+
+@click.command()
+@click.argument("run_name", metavar="RUN", shell_complete=complete_run)
+@click.argument("step", required=False, shell_complete=complete_step)
+@click.option("-n", "--lines", "count", type=click.IntRange(0), help=f"How many lines ({ONE_STEP}; {MANY_STEPS} each of several steps).")
+@click.option("--all", "everything", is_flag=True, help="From the beginning.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the step, or the run, has ended.")
+@click.option("--attempt", "number", type=click.IntRange(1), help="This attempt (the last).")
+@click.option("--raw", is_flag=True, help="The bytes as they are, without headers.")
+@click.option("--path", "paths", is_flag=True, help="Only where the files are.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def logs(app: App, run_name, step, count, everything, follow, number, raw, paths, as_json):
+    """What the steps of RUN printed: the end of it, for each step that started, or for STEP.
+
+    RUN is a run's name, a pipeline's name for its newest run, or `latest`.
+    """
+    if follow and (as_json or paths or number):
+        raise UsageError("-f goes with neither --json nor --path nor --attempt", f"type: runner logs {run_name} -f")
+    store = app.store()
+    run = find_run(app, store, run_name)
+    _check_step(store, run, step)
+    sources = _sources(store, run, step, number)
+    if everything:
+        count = None
+    elif count is None:
+        count = ONE_STEP if step or len(sources) == 1 else MANY_STEPS
+    if paths:
+        for source in sources:
+            app.out(source.path)
+    elif as_json:
+        app.out_json({"run": run.name, "steps": [_as_json(source, count) for source in sources]})
+    elif follow:
+        _Following(app, store, run, step, raw).go(sources, count)
+    else:
+        for position, source in enumerate(sources):
+            _show(app, source, count, raw, header=len(sources) > 1, first=not position)
+    if not sources and not follow:
+        _say_none(app, store, run, step, number)
+    return 0
+
+
+def _check_step(store, run: model.Run, step: Optional[str]) -> None:
+    if step is None:
+        return
+    known = [row.step for row in store.step_runs(run.id)]
+    if step not in known:
+        import difflib
+
+        near = difflib.get_close_matches(step, known, 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else "steps: " + ", ".join(known[:20])
+        raise NotFound(f"run {run.name} has no step {step}", hint)
+
+
+def _sources(store, run: model.Run, step: Optional[str], number: Optional[int]) -> List[Source]:
+    """One attempt of each step, in the order in which they started."""
+    chosen: Dict[str, model.Attempt] = {}
+    for attempt in store.attempts(run.id, step):
+        if number in (None, attempt.number):
+            chosen.pop(attempt.step, None)  # a later attempt takes a later place
+            chosen[attempt.step] = attempt
+    return [Source(attempt, attempt.state) for attempt in chosen.values()]
+
+
+def _say_none(app: App, store, run: model.Run, step: Optional[str], number: Optional[int]) -> None:
+    what = f"step {step} of run {run.name}" if step else f"run {run.name}"
+    if number and store.attempts(run.id, step):
+        app.say(f"{what} has no attempt {number}")
+        return
+    rows = {row.step: row for row in store.step_runs(run.id)}
+    row = rows.get(step or "")
+    app.say(f"{what} printed nothing: it " + (_why_none(row.state, row.reason) if row else _why_none(run.state, run.reason)))
+
+
+def _why_none(state: str, reason: str) -> str:
+    return f"never started ({state}{': ' + reason if reason else ''})"
+
+
+# ------------------------------------------------------------------------------------------------------------- showing
+
+
+def _as_json(source: Source, count: Optional[int]) -> dict:
+    tail = _tail(source.path, count)
+    return {
+        "step": source.attempt.step, "attempt": source.attempt.number, "state": source.state, "path": source.path,
+        "size": tail.size, "offset": tail.offset,
+        "lines": [logtail.decode(line) for line in logtail.read_lines(source.path, tail.offset, tail.size)],
+    }
+
+
+def _tail(path: str, count: Optional[int]) -> logtail.Tail:
+    if count is None:
+        return logtail.Tail(0, os.path.getsize(path) if os.path.exists(path) else 0, False)
+    return logtail.find_tail(path, count)
+
+
+def _show(app: App, source: Source, count: Optional[int], raw: bool, header: bool, first: bool) -> int:
+    """Print the end of one log; returns how far it was read."""
+    tail = _tail(source.path, count)
+    if raw:
+        _copy(source.path, tail)
+        return tail.size
+    if header:
+        _print_header(app, source, first)
+    if tail.cut:
+        app.say(f"... the last {table.size(tail.size - tail.offset)} of {table.size(tail.size)} (--all: everything)")
+    _print(app, logtail.read_lines(source.path, tail.offset, tail.size))
+    if not header and tail.offset and not tail.cut:
+        app.say(f"({table.size(tail.offset)} before this: --all, or -n N; the file: {source.path})")
+    return tail.size
+
+
+def _print_header(app: App, source: Source, first: bool) -> None:
+    app.out(("" if first else "\n") + click.style(source.title, fg=table.STATE_COLORS.get(source.state), bold=True))
+
+
+def _copy(path: str, tail: logtail.Tail) -> None:
+    """Bytes to stdout, unchanged."""
+    if not tail.size:
+        return
+    sys.stdout.flush()
+    with open(path, "rb") as file:
+        file.seek(tail.offset)
+        shutil.copyfileobj(file, sys.stdout.buffer, logtail.BLOCK)
+    sys.stdout.buffer.flush()
+
+
+def _print(app: App, lines: Iterable[bytes]) -> None:
+    for batch in _batches(lines):
+        app.out("\n".join(batch))
+
+
+def _batches(lines: Iterable[bytes]) -> Iterator[List[str]]:
+    batch: List[str] = []
+    for line in lines:
+        batch.append(readable(line))
+        if len(batch) >= BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def readable(line: bytes) -> str:
+    """A line for a terminal. What a progress bar wrote over itself becomes lines."""
+    return "\n".join(table.clean(part) for part in logtail.decode(line).split("\r"))
+
+
+# ----------------------------------------------------------------------------------------------------------- following
+
+
+class _Following:
+    """Prints what is added to the logs of a run, or of one step, until that has ended."""
+
+    def __init__(self, app: App, store, run: model.Run, step: Optional[str], raw: bool):
+        self._app, self._store, self._run, self._step, self._raw = app, store, run, step, raw
+        self._open: Dict[Tuple[str, int], logtail.Follower] = {}
+        self._sources: Dict[Tuple[str, int], Source] = {}
+        self._known: Dict[str, int] = {}  # step -> highest attempt seen
+        self._shown: Optional[Tuple[str, int]] = None
+        self._deserted = 0  # looks in a row at which nobody worked on the run
+
+    def go(self, sources: List[Source], count: Optional[int]) -> None:
+        for position, source in enumerate(sources):
+            key = self._take(source)
+            end = _show(self._app, source, count, self._raw, header=self._headers(), first=not position)
+            self._open[key].offset, self._shown = end, key
+        while self._turn():
+            self._app.clock.sleep(POLL_SECONDS)
+
+    def _headers(self) -> bool:
+        return not self._step and not self._raw
+
+    def _take(self, source: Source) -> Tuple[str, int]:
+        key = (source.attempt.step, source.attempt.number)
+        self._open[key], self._sources[key] = logtail.Follower(source.path, 0), source
+        self._known[source.attempt.step] = source.attempt.number
+        return key
+
+    def _turn(self) -> bool:
+        """Print what came; False when there is nothing more to come. States are read before the files are, so that
+        the file of a step that has ended is whole."""
+        ended = self._ended()
+        live = {(each.step, each.number) for each in self._store.live_attempts(self._run.id)}
+        self._take_new()
+        for key in list(self._open):
+            self._print_new(key, ended or key not in live)
+            if key not in live:
+                del self._open[key], self._sources[key]
+        if ended:
+            self._app.say(ended)
+        return not ended
+
+    def _ended(self) -> str:
+        """What to say at the end; empty while more may come."""
+        run = self._run = self._store.run_by_id(self._run.id)
+        if self._step:
+            row = next(row for row in self._store.step_runs(run.id) if row.step == self._step)
+            if row.state in model.STEP_TERMINAL:
+                return f"({self._step}: {row.state}{': ' + row.reason if row.reason else ''})"
+        if run.state in model.RUN_TERMINAL:
+            return f"({run.name}: {run.state}{': ' + run.reason if run.reason else ''})"
+        self._deserted = 0 if is_worked_on(self._app, run) else self._deserted + 1
+        if self._deserted >= PATIENCE:
+            return f"({run.name}: interrupted, nobody works on it; finish it: runner rerun {run.name} --resume)"
+        return ""
+
+    def _take_new(self) -> None:
+        """Attempts that began since the last look, also those that have ended again."""
+        for step, number in self._store.attempt_numbers(self._run.id).items():
+            if number > self._known.get(step, 0) and self._step in (None, step):
+                for attempt in self._store.attempts(self._run.id, step):
+                    if attempt.number > self._known.get(step, 0):
+                        self._take(Source(attempt, attempt.state))
+
+    def _print_new(self, key: Tuple[str, int], ended) -> None:
+        follower = self._open[key]
+        if self._raw:
+            data = follower.read()
+            while data:
+                sys.stdout.buffer.write(data)
+                data = follower.read() if ended else b""
+            sys.stdout.buffer.flush()
+            return
+        for batch in _batches(follower.lines(bool(ended))):
+            if self._shown != key and (self._headers() or key[1] > 1):
+                _print_header(self._app, self._sources[key], self._shown is None)
+            self._shown = key
+            self._app.out("\n".join(batch))

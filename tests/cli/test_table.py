@@ -1,0 +1,84 @@
+"""Columns that line up, with Hangul, colours and control characters."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.cli import table
+
+NOW = datetime(2026, 2, 28, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize("text, cells", [
+    ("abc", 3), ("한글", 4), ("e\u0301", 1), ("", 0), ("\x1b[31mred\x1b[0m", 3), ("ａ", 2), ("a\u200bb", 2),
+])
+def test_width_counts_cells(text, cells):
+    assert table.width(text) == cells
+
+
+@pytest.mark.parametrize("text, cells, fitted", [
+    ("abc", 5, "abc  "), ("abcdef", 4, "abc…"), ("한글이다", 4, "한… "), ("한글", 4, "한글"),
+    ("\x1b[31mabcdef\x1b[0m", 4, "\x1b[31mabc\x1b[0m…"),
+])
+def test_fit_pads_or_cuts(text, cells, fitted):
+    assert table.fit(text, cells) == fitted
+
+
+@given(st.text(alphabet="ab한글e\u0301…", max_size=30), st.integers(2, 40))
+def test_fit_is_always_exact(text, cells):
+    assert table.width(table.fit(text, cells)) == cells
+
+
+def test_columns_line_up_with_hangul_and_colours():
+    lines = table.columns(("step", "state", "note"), [("적재", click.style("failed", fg="red"), "x"), ("extract", "success", "y" * 50)], 40)
+    assert [click.unstyle(line) for line in lines] == [
+        "step     state    note",
+        "적재     failed   x",
+        "extract  success  " + "y" * 21 + "…",
+    ]
+
+
+def test_no_rows_no_header():
+    assert table.columns(("a",), []) == []
+
+
+@pytest.mark.parametrize("text, shown", [
+    ("a\tb", "a\tb"), ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"), ("\x1b[2J", "\\x1b[2J"), ("\x07\x00", "\\x07\\x00"),
+    ("\x1b]0;title\x07", "\\x1b]0;title\\x07"), ("\x9b2J", "\\x9b2J"), ("한글", "한글"),
+])
+def test_what_would_move_the_cursor_is_made_visible(text, shown):
+    assert table.clean(text) == shown
+
+
+def test_a_cell_is_one_line():
+    assert table.one_line("a\n  b\r\nc") == "a b c"
+
+
+@pytest.mark.parametrize("seconds, text", [
+    (None, ""), (-1, "0.0s"), (0.44, "0.4s"), (9.94, "9.9s"), (9.97, "10s"), (59.7, "1m00s"), (185, "3m05s"), (7620, "2h07m"), (273600, "3d04h"),
+])
+def test_duration(seconds, text):
+    assert table.duration(seconds) == text
+
+
+def test_elapsed_runs_on_while_there_is_no_end():
+    assert table.elapsed(NOW, None, NOW + timedelta(seconds=12)) == "12s"
+    assert table.elapsed(NOW, NOW + timedelta(seconds=3), NOW + timedelta(seconds=12)) == "3.0s"
+    assert table.elapsed(None, None, NOW) == ""
+
+
+@pytest.mark.parametrize("count, text", [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (250_000, "250 kB"), (10**9, "1.0 GB"), (5 * 10**15, "5000 TB")])
+def test_size(count, text):
+    assert table.size(count) == text
+
+
+def test_every_state_has_a_sign_and_a_colour():
+    from runner import model
+
+    for state in model.RUN_STATES + model.STEP_STATES:
+        assert state in table.STATE_SIGNS and state in table.STATE_COLORS
