@@ -475,3 +475,25 @@ def test_croniter_is_imported_only_when_a_due_time_is_asked_for():
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
     assert out.strip() == "False"
+
+
+def table(name: str) -> list:
+    """The rows of a table in the dates manual, without its head."""
+    text = (ROOT / "docs" / "dates.md").read_text(encoding="utf-8").partition(f"<!-- {name} -->")[2].partition("<!-- end -->")[0]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in text.strip().splitlines()[2:]]
+
+
+def test_the_manual_tells_the_truth_about_dates():
+    assert len(table("dates")) == 8
+    for text, zone, due, by_due, by_start in table("dates"):
+        schedule = made(text, zone)
+        assert s.next_due(schedule, at(due) - timedelta(seconds=1)).isoformat(timespec="minutes") == due
+        assert [f"{s.date_of(schedule, mode, zone, at(due)).logical:%Y-%m-%d}" for mode in s.MODES] == [by_due, by_start]
+
+
+def test_the_manual_tells_the_truth_about_what_is_typed():
+    assert len(table("typed")) == 8
+    for text, mode, typed, due, name in table("typed"):
+        schedule = s.parse(text, SEOUL, None, None)[0]
+        found = s.due_for(schedule, mode, SEOUL, typed or None, NOW)
+        assert (found.isoformat(), label(schedule, mode, SEOUL, found)) == (due, name)
