@@ -157,6 +157,7 @@ WARNED = [
     ("0 0 13 * fri", "runs on the 13th or on Fridays", "*", 4),
     ("0 0 31 2 mon", "on the 31st or on Mondays", "*", 4),
     ("0 0 L * mon", "on the last day or on Mondays", "*", 4),
+    ("0 0 1,22 * 6-7", "on the 1st, on the 22nd or on Sundays, Saturdays", "*", 4),
     ("* 2 * * *", "60 times", '"0 2 * * *"', 0),
 ]
 
