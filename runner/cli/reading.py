@@ -1,0 +1,285 @@
+"""list, show, runs, status: what there is and how it went. None of them changes anything."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Dict, Iterator, List, Optional, Sequence
+
+import click
+
+from runner import logtail, model, ownership
+from runner.cli import table
+from runner.cli.app import App
+from runner.cli.completion import complete_pipeline, complete_run
+from runner.cli.finding import find_run, is_worked_on, shown_state, zone_of
+
+_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+LOG_LINES = 10  # of each failed step
+FAILED_SHOWN = 5  # failed steps whose logs a status shows
+DEEPEST = 12  # levels of indentation: a chain of thousands must not run out of the screen
+
+
+def _limit() -> Optional[int]:
+    """Cells of a line on a terminal; None where lines may be as long as they are."""
+    if not sys.stdout.isatty():
+        return None
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except OSError:
+        return 80
+
+
+# ----------------------------------------------------------------------------------------------------------------- runs
+
+
+@click.command()
+@click.argument("pipeline", required=False, shell_complete=complete_pipeline)
+@click.option("--state", type=click.Choice(model.RUN_STATES), help="Only runs in this state.")
+@click.option("-n", "count", default=20, show_default=True, type=click.IntRange(1, 1000000), help="How many.")
+@_json
+@click.pass_obj
+def runs(app: App, pipeline, state, count, as_json):
+    """The latest runs, newest first; of PIPELINE when one is named."""
+    store = app.store_if_any()
+    if pipeline and pipeline.endswith((".yaml", ".yml")):
+        pipeline = os.path.splitext(os.path.basename(pipeline))[0]
+    found = store.recent_runs(pipeline, state, count) if store else []
+    if as_json:
+        app.out_json([_run_json(app, run) for run in found])
+        return
+    if not found:
+        _say_no_runs(app, pipeline, state)
+        return
+    now = app.clock.now()
+    rows = [
+        (run.name, table.signed(shown_state(app, run)), table.moment(run.started_at or run.created_at, zone_of(run)),
+         table.elapsed(run.started_at, run.ended_at, now), run.trigger, table.one_line(run.reason))
+        for run in found
+    ]
+    for line in table.columns(("run", "state", "started", "took", "trigger", "reason"), rows, _limit()):
+        app.out(line)
+    app.say(f"  runner status {found[0].name}   shows a run step by step")
+
+
+def _say_no_runs(app: App, pipeline: Optional[str], state: Optional[str]) -> None:
+    what = f"{pipeline} has no" if pipeline else "there is no"
+    app.say(f"{what} {state + ' ' if state else ''}run" + ("" if state else f"; type: runner run {pipeline or 'PIPELINE'}"))
+    if pipeline and pipeline not in app.pipeline_names():
+        import difflib
+
+        near = difflib.get_close_matches(pipeline, app.pipeline_names(), 1, 0.5)
+        app.say(f"  nor is there a pipeline of that name{': did you mean ' + near[0] + '?' if near else ''}")
+
+
+def _run_json(app: App, run: model.Run, rows: Sequence[model.StepRun] = ()) -> Dict[str, Any]:
+    """A run for programs; its moments in its own zone."""
+    from runner.cli.running import run_json
+
+    out = run_json(run, rows)
+    if not rows:
+        del out["steps"]
+    out["interrupted"] = shown_state(app, run) == "interrupted"
+    zone = zone_of(run)
+    for part in [out] + out.get("steps", []):
+        part.update({key: value.astimezone(zone) for key, value in part.items() if hasattr(value, "astimezone")})
+    return out
+
+
+# --------------------------------------------------------------------------------------------------------------- status
+
+
+@click.command()
+@click.argument("run_name", metavar="RUN", shell_complete=complete_run)
+@_json
+@click.pass_obj
+def status(app: App, run_name, as_json):
+    """One run, step by step; of a failed one also the end of each failed step's log.
+
+    RUN is a run's name, a pipeline's name for its newest run, or `latest`.
+    """
+    store = app.store()
+    run = find_run(app, store, run_name)
+    rows = store.step_runs(run.id)
+    if as_json:
+        out = _run_json(app, run, rows)
+        out["worked_on_by"] = ownership.about(app.config.engines_folder, run.engine) if is_worked_on(app, run) else None
+        app.out_json(out)
+        return
+    for line in _header(app, run):
+        app.out(line)
+    app.out()
+    for line in _steps(app, run, rows):
+        app.out(line)
+    for line in _failed_logs(store, run, rows):
+        app.out(line)
+    for line in _what_next(app, run, rows):
+        app.say("  " + line)
+
+
+def _header(app: App, run: model.Run) -> Iterator[str]:
+    zone, shown, date = zone_of(run), shown_state(app, run), run.date
+    yield f"{click.style(run.name, bold=True)}  {table.signed(shown)}" + (f"  {table.one_line(run.reason)}" if run.reason else "")
+    yield f"  date      {date.logical:%Y-%m-%d}  (ts {date.logical.isoformat()})"
+    yield f"  interval  {date.interval_start:%Y-%m-%d %H:%M} .. {date.interval_end:%Y-%m-%d %H:%M} {date.interval_end:%Z}"
+    yield f"  trigger   {run.trigger}"
+    if run.params:
+        yield "  params    " + "  ".join(f"{name}={table.one_line(str(value))}" for name, value in run.params.items())
+    if run.only:
+        yield f"  only      {', '.join(run.only)}"
+    began = f"{table.moment(run.started_at, zone)} {run.started_at.astimezone(zone):%Z}" if run.started_at else "not yet"
+    took = table.elapsed(run.started_at, run.ended_at, app.clock.now())
+    yield f"  started   {began}" + (f", {'took' if run.ended_at else 'since'} {took}" if took else "")
+    if run.state not in model.RUN_TERMINAL:
+        yield "  process   " + _worker(app, run, shown)
+
+
+def _worker(app: App, run: model.Run, shown: str) -> str:
+    if is_worked_on(app, run):
+        return ownership.about(app.config.engines_folder, run.engine) + (", asked to stop" if run.stop_requested else "")
+    return "the one that worked on it died; its steps may still run" if shown == "interrupted" else "nobody works on it"
+
+
+def _steps(app: App, run: model.Run, rows: Sequence[model.StepRun]) -> List[str]:
+    zone, now = zone_of(run), app.clock.now()
+    cells = []
+    for row in rows:
+        note = table.one_line(row.reason)
+        if row.retry_at:
+            note += f"{'; ' if note else ''}next try {row.retry_at.astimezone(zone):%H:%M:%S}"
+        cells.append((
+            row.step, table.signed(row.state), table.elapsed(row.started_at, row.ended_at, now),
+            str(row.tries) if row.tries else "", note,
+        ))
+    return table.columns(("step", "state", "took", "tries", "reason"), cells, _limit())
+
+
+def _failed_logs(store, run: model.Run, rows: Sequence[model.StepRun]) -> Iterator[str]:
+    failed = [row.step for row in rows if row.state == "failed"]
+    for step in failed[:FAILED_SHOWN]:
+        attempts = store.attempts(run.id, step)
+        lines = logtail.last_lines(os.path.join(attempts[-1].folder, "log"), LOG_LINES) if attempts else []
+        if lines:
+            yield ""
+            yield click.style(f"==> {step} (attempt {attempts[-1].number}, {attempts[-1].reason or 'failed'}) <==", fg="red", bold=True)
+            yield from (table.clean(line) for line in lines)
+    if len(failed) > FAILED_SHOWN:
+        yield ""
+        yield f"... and {len(failed) - FAILED_SHOWN} more failed steps"
+
+
+def _what_next(app: App, run: model.Run, rows: Sequence[model.StepRun]) -> Iterator[str]:
+    if run.state in model.RUN_TERMINAL:
+        failed = [row.step for row in rows if row.state == "failed"]
+        if failed:
+            yield f"runner logs {run.name} {failed[0]}   what it printed"
+        if run.state != "success":
+            yield f"runner rerun {run.name} --failed   again, what failed or never ran"
+        else:
+            yield f"runner logs {run.name}   what the steps printed"
+    elif is_worked_on(app, run):
+        yield f"runner logs {run.name} -f   watch it"
+        yield f"runner stop {run.name}   end it"
+    else:
+        yield f"runner rerun {run.name} --resume   finish it: what still runs is adopted, what ended stays"
+        yield f"runner stop {run.name}   end it"
+
+
+# ----------------------------------------------------------------------------------------------------------------- show
+
+
+@click.command()
+@click.argument("pipeline", shell_complete=complete_pipeline)
+@_json
+@click.pass_obj
+def show(app: App, pipeline, as_json):
+    """One pipeline: schedule, parameters, and its steps in the order they run, indented below what they need."""
+    spec = app.pipeline(pipeline)
+    if as_json:
+        app.out_json(_pipeline_json(spec))
+        return
+    for line in _about(spec):
+        app.out(line)
+    app.out()
+    for line in _step_table(spec):
+        app.out(line)
+    if spec.doc_md:
+        app.out("\n" + spec.doc_md.rstrip())
+    app.say(f"  runner plan {pipeline}   every command   runner next {pipeline}   when it is due")
+
+
+def _about(spec: model.Pipeline) -> Iterator[str]:
+    yield click.style(spec.name, bold=True) + (f"  {table.one_line(spec.description)}" if spec.description else "")
+    yield f"  file      {spec.path}"
+    yield f"  schedule  {spec.schedule.text if spec.schedule else 'none: it runs when you say so'}  ({spec.timezone})"
+    for name, value in (("owner", spec.owner), ("tags", ", ".join(spec.tags))):
+        if value:
+            yield f"  {name:<9} {value}"
+    limits = [f"max_active_runs {spec.max_active_runs}", f"catchup {spec.catchup}"]
+    if spec.timeout:
+        limits.append(f"timeout {table.duration(spec.timeout)}")
+    yield f"  limits    {', '.join(limits)}"
+    for number, param in enumerate(spec.params.values()):
+        yield f"  {'params' if not number else '':<9} {_param_line(param)}"
+
+
+def _param_line(param: model.Param) -> str:
+    line = f"{param.name}: {param.type}" + (", required" if param.required else f" = {param.default}")
+    if param.enum:
+        line += f"  (one of {', '.join(map(str, param.enum))})"
+    return line + (f"  {table.one_line(param.description)}" if param.description else "")
+
+
+def _step_table(spec: model.Pipeline) -> List[str]:
+    depth = _depths(spec)
+    rows = []
+    for step in _in_order(spec):
+        rule = "" if step.trigger_rule == "all_success" else step.trigger_rule
+        retries = f"{step.retry.limit} x {table.duration(step.retry.delay)}" if step.retry.limit else ""
+        when = f"when {step.when}" if step.when else ""
+        rows.append(("  " * min(depth[step.id], DEEPEST) + step.id, step.kind, ", ".join(step.needs), retries, "  ".join(filter(None, (rule, when)))))
+    return table.columns(("step", "kind", "needs", "retries", "rule"), rows, _limit())
+
+
+def _depths(spec: model.Pipeline) -> Dict[str, int]:
+    """How many steps come before a step, on its longest way; without recursion, as a chain may hold thousands."""
+    depth: Dict[str, int] = {}
+    for step in _in_order(spec):
+        depth[step.id] = max((depth[need] + 1 for need in step.needs), default=0)
+    return depth
+
+
+def _in_order(spec: model.Pipeline) -> List[model.Step]:
+    """Each step behind what it needs, and otherwise as in the file: a branch is followed before the next begins."""
+    waits = {step.id: len(step.needs) for step in spec.steps}
+    behind: Dict[str, List[model.Step]] = {step.id: [] for step in spec.steps}
+    for step in spec.steps:
+        for need in step.needs:
+            behind[need].append(step)
+    ready = [step for step in reversed(spec.steps) if not step.needs]
+    out = []
+    while ready:
+        step = ready.pop()
+        out.append(step)
+        for follower in reversed(behind[step.id]):
+            waits[follower.id] -= 1
+            if not waits[follower.id]:
+                ready.append(follower)
+    return out
+
+
+def _pipeline_json(spec: model.Pipeline) -> Dict[str, Any]:
+    return {
+        "name": spec.name, "path": spec.path, "description": spec.description, "owner": spec.owner, "tags": list(spec.tags),
+        "schedule": spec.schedule.text if spec.schedule else None, "timezone": spec.timezone, "logical_date": spec.logical_date,
+        "catchup": spec.catchup, "max_active_runs": spec.max_active_runs, "max_active_steps": spec.max_active_steps,
+        "depends_on_past": spec.depends_on_past, "timeout": spec.timeout,
+        "params": {name: {"type": p.type, "default": p.default, "required": p.required, "enum": list(p.enum) if p.enum else None,
+                          "description": p.description} for name, p in spec.params.items()},
+        "steps": [
+            {"id": s.id, "kind": s.kind, "needs": list(s.needs), "trigger_rule": s.trigger_rule, "when": s.when,
+             "retries": s.retry.limit, "retry_delay": s.retry.delay, "timeout": s.timeout, "allow_failure": s.allow_failure,
+             "description": s.description, "line": s.line}
+            for s in _in_order(spec)
+        ],
+    }

@@ -1,0 +1,177 @@
+"""list, show, runs, status: what is on the screen, what is in the JSON, what to type next."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from runner import model, ownership
+from runner.cli.reading import runs, show, status
+from runner.errors import NotFound
+from tests.conftest import add_run, make_date, make_pipeline, make_step
+
+PIPELINE = make_pipeline(make_step("extract"), make_step("적재", ["extract"]), make_step("report", ["적재"]))
+
+
+@pytest.fixture
+def run(store, clock):
+    return add_run(store, PIPELINE, clock)
+
+
+@pytest.fixture
+def failed(store, clock, run, attempt, move):
+    """extract good, 적재 failed at its second try, report behind it."""
+    move(run, "running")
+    attempt(run, "extract", b"fine\n")
+    attempt(run, "적재", b"one\n", "failed", reason="exit 1", step_state="retry_wait")
+    attempt(run, "적재", b"".join(b"line %d\n" % n for n in range(20)), "failed", number=2, reason="exit 3", frm="retry_wait")
+    with store.transaction():
+        store.move("step", run.id, "pending", "upstream_failed", clock.now(), step="report", reason="적재 failed")
+    return move(run, "failed", reason="failed: 적재")
+
+
+# --------------------------------------------------------------------------------------------------------------- status
+
+
+def test_a_failed_run_says_what_failed_its_last_words_and_what_to_type(call, failed):
+    code, out, err = call(status, failed.name)
+    assert code == 0
+    assert out.splitlines() == [
+        "mart@2026-02-28  x failed  failed: 적재",
+        "  date      2026-02-28  (ts 2026-02-28T00:00:00+09:00)",
+        "  interval  2026-02-27 00:00 .. 2026-02-28 00:00 KST",
+        "  trigger   manual",
+        "  started   2026-02-28 23:50:00 KST, took 6.0s",
+        "",
+        "step     state              took  tries  reason",
+        "extract  + success          2.0s  1",
+        "적재     x failed           2.0s  2      exit 3",
+        "report   ^ upstream_failed               적재 failed",
+        "",
+        "==> 적재 (attempt 2, exit 3) <==",
+        *(f"line {n}" for n in range(10, 20)),
+    ]
+    assert err.splitlines() == [
+        "  runner logs mart@2026-02-28 적재   what it printed",
+        "  runner rerun mart@2026-02-28 --failed   again, what failed or never ran",
+    ]
+
+
+def test_a_run_whose_process_died_is_called_interrupted(call, store, run, move, app):
+    owner = ownership.Owner(app.config.engines_folder, "runner run mart")
+    with store.transaction():
+        store.claim(run.id, owner.id, None)
+    move(run, "running")
+    _, out, err = call(status, run.name)
+    assert "> running" in out and "runner run mart" in out and f"runner stop {run.name}" in err
+    owner.close()
+    _, out, err = call(status, run.name)
+    assert "! interrupted" in out and f"runner rerun {run.name} --resume" in err
+    assert json.loads(call(status, run.name, "--json")[1])["interrupted"] is True
+    assert "! interrupted" in call(runs)[1]
+
+
+def test_a_waiting_step_says_when_it_tries_again(call, run, attempt, move):
+    move(run, "running")
+    attempt(run, "extract", b"", "failed", reason="exit 1", step_state="retry_wait")
+    assert "~ retry_wait  0.0s  1      exit 1; next try 23:50:02" in call(status, run.name)[1].replace("2.0s", "0.0s")
+
+
+def test_status_as_json_has_moments_with_the_runs_own_offset(call, failed):
+    found = json.loads(call(status, failed.name, "--json")[1])
+    assert found["name"] == failed.name and found["state"] == "failed" and found["interrupted"] is False
+    assert found["started_at"] == "2026-02-28T23:50:00+09:00"
+    assert found["worked_on_by"] is None
+    assert [(step["id"], step["state"], step["tries"]) for step in found["steps"]] == [
+        ("extract", "success", 1), ("적재", "failed", 2), ("report", "upstream_failed", 0),
+    ]
+    assert found["steps"][1]["ended_at"].endswith("+09:00")
+
+
+def test_the_newest_run_goes_by_its_pipelines_name(call, store, clock, run):
+    clock.advance(1)
+    newer = add_run(store, PIPELINE, clock, make_date("2026-03-01"))
+    for word in ("mart", "latest"):
+        assert call(status, word)[1].startswith(newer.name)
+
+
+def test_an_unknown_run_is_an_error_with_near_names(call, run):
+    with pytest.raises(NotFound) as error:
+        call(status, "mart@2026-02-29")
+    assert run.name in error.value.hint
+
+
+# ----------------------------------------------------------------------------------------------------------------- runs
+
+
+def test_runs_are_listed_newest_first(call, store, clock, failed):
+    clock.advance(60)
+    newer = add_run(store, PIPELINE, clock, make_date("2026-03-01"))
+    _, out, err = call(runs)
+    assert out.splitlines() == [
+        "run              state     started              took  trigger  reason",
+        "mart@2026-03-01  . queued  2026-02-28 23:51:06        manual",
+        "mart@2026-02-28  x failed  2026-02-28 23:50:00  6.0s  manual   failed: 적재",
+    ]
+    assert f"runner status {newer.name}" in err
+    assert [found["name"] for found in json.loads(call(runs, "mart", "--json")[1])] == [newer.name, failed.name]
+    assert len(call(runs, "-n", "1")[1].splitlines()) == 2
+    assert failed.name in call(runs, "--state", "failed")[1]
+
+
+def test_no_runs_is_no_fault(call):
+    code, out, err = call(runs, "mart")
+    assert (code, out) == (0, "") and "mart has no run" in err
+    assert json.loads(call(runs, "--json")[1]) == []
+
+
+# ----------------------------------------------------------------------------------------------------------------- show
+
+
+@pytest.fixture
+def spec(app):
+    found = make_pipeline(
+        make_step("extract", retry=model.Retry(2, 300.0)), make_step("적재", ["extract"], when="params.full"), make_step("clean", ["extract"]),
+        make_step("report", ["적재", "clean"], trigger_rule="all_done"), make_step("alone"),
+        description="매출 마트", owner="dw", tags=("daily",), schedule=model.Schedule("@daily", "Asia/Seoul", cron="0 0 * * *"),
+        params={"full": model.Param("full", "boolean", False, description="everything"), "region": model.Param("region", required=True)},
+    )
+    app.pipeline = lambda reference: found
+    return found
+
+
+def test_show_draws_steps_in_order_below_what_they_need(call, spec):
+    _, out, err = call(show, "mart")
+    assert out.splitlines() == [
+        "mart  매출 마트",
+        "  file      /pipelines/mart.yaml",
+        "  schedule  @daily  (Asia/Seoul)",
+        "  owner     dw",
+        "  tags      daily",
+        "  limits    max_active_runs 1, catchup last",
+        "  params    full: boolean = False  everything",
+        "            region: string, required",
+        "",
+        "step        kind  needs        retries    rule",
+        "extract     bash               2 x 5m00s",
+        "  적재      bash  extract                 when params.full",
+        "  clean     bash  extract",
+        "    report  bash  적재, clean             all_done",
+        "alone       bash",
+    ]
+    assert "runner plan mart" in err
+
+
+def test_show_as_json(call, spec):
+    found = json.loads(call(show, "mart", "--json")[1])
+    assert found["schedule"] == "@daily" and found["params"]["full"]["default"] is False
+    assert [step["id"] for step in found["steps"]] == ["extract", "적재", "clean", "report", "alone"]
+
+
+def test_a_chain_of_thousands_stays_on_the_screen(call, app):
+    chain = make_pipeline(*[make_step(f"s{n}", [f"s{n - 1}"] if n else []) for n in range(3000)])
+    app.pipeline = lambda reference: chain
+    lines = call(show, "mart")[1].splitlines()
+    assert len(lines) > 3000 and max(map(len, lines)) < 80
