@@ -378,7 +378,7 @@ class Engine:
         self._say(active, step_id, "running", "", number, now)
 
     def _when(self, active: _Active, step: model.Step) -> bool:
-        context = workorder.context_for_when(active.run, step, active.outputs, active.prev_success)
+        context = workorder.context_of(active.pipeline, active.run, step, 1, active.outputs, active.prev_success)
         return bool(template.evaluate(step.when, context))
 
     def _job(self, active: _Active, step: model.Step, number: int) -> model.Job:

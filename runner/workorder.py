@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping, Optional
 
-from runner import model, steps, template
+from runner import model, schedule, steps, template
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def make_job(
 
     `preview` leaves `<< outputs.x.y >>` as it stands, since no step has run yet.
     """
-    context = template.context(run, step=step.id, try_number=number, outputs=outputs, prev_success=prev_success)
+    context = context_of(pipeline, run, step, number, outputs, prev_success)
     render = _renderer(context, preview)
     plain: Callable[[str], str] = lambda text: text
     body_render = render if step.template else plain
@@ -113,9 +113,20 @@ def wants(pipeline: model.Pipeline, name: str) -> bool:
     return name in pipeline.text
 
 
-def context_for_when(run: model.Run, step: model.Step, outputs, prev_success) -> Dict[str, Any]:
-    """The names a `when:` may use."""
-    return template.context(run, step=step.id, try_number=1, outputs=outputs, prev_success=prev_success)
+def context_of(pipeline: model.Pipeline, run: model.Run, step: model.Step, number: int, outputs, prev_success=None):
+    """The names of one attempt. The dates around it are asked of the schedule only when the file speaks of them."""
+    previous = following = None
+    if pipeline.schedule and (wants(pipeline, "prev_ds") or wants(pipeline, "next_ds")):
+        previous, following = _around(pipeline, run)
+    return template.context(
+        run, step=step.id, try_number=number, outputs=outputs, prev_success=prev_success, previous=previous, following=following
+    )
+
+
+def _around(pipeline: model.Pipeline, run: model.Run):
+    """The dates before and after a run's, by the schedule of its definition: pure, from the run's own due instant."""
+    dues = (schedule.previous_due(pipeline.schedule, run.date.due), schedule.next_due(pipeline.schedule, run.date.due))
+    return [due and schedule.date_of(pipeline.schedule, pipeline.logical_date, pipeline.timezone, due) for due in dues]
 
 
 def as_dict(job: model.Job, site: Site) -> Dict[str, Any]:

@@ -1,0 +1,77 @@
+"""`<< expression >>` in texts: find, check, render (semantics D1 to D11). Pure: no clock, no file, nothing of the machine.
+
+`lexer` decides what is a tag and what is shell, `sandbox` is the one Jinja environment, `names` is what a tag may say.
+A text without a tag comes back as it is and costs no import.
+"""
+
+from __future__ import annotations
+
+from typing import AbstractSet, Any, Iterable, List, Mapping, Optional, Set
+
+from runner.errors import RunnerError
+from runner.template import lexer
+from runner.template.lexer import TemplateFault
+from runner.template.names import NAMES, context, environment
+
+__all__ = [
+    "NAMES", "TemplateError", "TemplateFault", "context", "environment", "evaluate", "find_expression_faults", "find_faults",
+    "references", "render",
+]  # fmt: skip
+
+
+class TemplateError(RunnerError):
+    """A text cannot be rendered. `faults` are the places inside it."""
+
+    def __init__(self, faults: Iterable[TemplateFault]):
+        self.faults = list(faults)
+        first = self.faults[0]
+        super().__init__(first.message, first.hint)
+
+
+def find_faults(text: str, *, params: Iterable[str] = (), upstream: Optional[AbstractSet[str]] = None) -> List[TemplateFault]:
+    """Everything wrong with the tags of a text, before any run.
+
+    `params`: names of the pipeline's parameters. `upstream`: the steps whose outputs may be read; None leaves that open.
+    """
+    if not lexer.may_hold_tags(text):
+        return []
+    from runner.template import analysis
+
+    return analysis.find_faults(text, frozenset(params), upstream)
+
+
+def find_expression_faults(
+    expression: str, *, params: Iterable[str] = (), upstream: Optional[AbstractSet[str]] = None
+) -> List[TemplateFault]:
+    """The same for a bare expression, such as that of `when:`."""
+    from runner.template import analysis
+
+    return analysis.expression_faults(expression, frozenset(params), upstream)
+
+
+def references(text: str) -> Set[str]:
+    """The dotted names that a text's tags use: params.region, outputs.load.rows."""
+    if not lexer.may_hold_tags(text):
+        return set()
+    from runner.template import analysis
+
+    return analysis.references(text)
+
+
+def render(text: str, context: Mapping[str, Any], *, keep_unknown_outputs: bool = False) -> str:
+    """The text with its tags replaced. Raises TemplateError with the place of the tag.
+
+    `keep_unknown_outputs` leaves a tag about an output that nobody has written yet as it stands: for previews.
+    """
+    if not lexer.may_hold_tags(text):
+        return text
+    from runner.template import sandbox
+
+    return sandbox.render(text, context, keep_unknown_outputs, TemplateError)
+
+
+def evaluate(expression: str, context: Mapping[str, Any]) -> Any:
+    """The value of a bare expression, in its own type. Raises TemplateError."""
+    from runner.template import sandbox
+
+    return sandbox.evaluate(expression, context, TemplateError)

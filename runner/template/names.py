@@ -1,0 +1,177 @@
+"""What a tag may say: the names of a run's context, all read from the run's row, and the same as environment variables."""
+
+from __future__ import annotations
+
+import calendar
+import json
+import re
+from datetime import date, datetime, timedelta
+from typing import Any, Dict, Mapping, Optional
+
+from runner import model
+
+_DAYS = ("ds", "prev_ds", "next_ds", "yesterday_ds", "tomorrow_ds", "month_start_ds", "month_end_ds")
+NAMES = frozenset(
+    {
+        "logical_date", "execution_date", "ts", "ts_nodash", "ts_nodash_with_tz", "data_interval_start", "data_interval_end",
+        "prev_success", "run_id", "pipeline", "step", "try_number", "params", "outputs", "run", "macros", "ds_add", "ds_format",
+        "datetime", "timedelta", "relativedelta", *_DAYS, *(name + "_nodash" for name in _DAYS),
+    }
+)  # fmt: skip
+
+
+class Moment(datetime):
+    """A date and time as templates see it: prints as ISO 8601 with its offset, and knows a few of pendulum's words."""
+
+    def __str__(self) -> str:
+        return self.isoformat()
+
+    def in_timezone(self, name: str) -> "Moment":
+        """The same instant on another zone's clock."""
+        from zoneinfo import ZoneInfo
+
+        return moment(self.astimezone(ZoneInfo(name)))
+
+    in_tz = in_timezone
+
+    def add(self, **units: float) -> "Moment":
+        """Later by so many days=, hours=, minutes=, weeks=; a day is a day of the calendar."""
+        return self + timedelta(**units)
+
+    def subtract(self, **units: float) -> "Moment":
+        return self - timedelta(**units)
+
+
+def moment(value: datetime) -> Moment:
+    return Moment(value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond, value.tzinfo, fold=value.fold)
+
+
+class _Names(dict):
+    """A mapping whose entries are worked out when they are asked for: most texts want one or two of forty."""
+
+    def __init__(self, makers: Mapping[str, Any], ready: Mapping[str, Any]):
+        super().__init__(ready)
+        self._makers = makers
+
+    def __missing__(self, name: str) -> Any:
+        value = self[name] = self._makers[name]()
+        return value
+
+    def __contains__(self, name: object) -> bool:
+        return dict.__contains__(self, name) or name in self._makers
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self else default
+
+
+def context(
+    run: model.Run,
+    *,
+    step: str,
+    try_number: int,
+    outputs: Mapping[str, Mapping[str, Any]],
+    prev_success: Optional[model.LogicalDate] = None,
+    previous: Optional[model.LogicalDate] = None,
+    following: Optional[model.LogicalDate] = None,
+) -> Mapping[str, Any]:
+    """The names of one attempt, from the run's row alone: no clock is asked, so a retry next week gets the same.
+
+    `previous` and `following` are the dates before and after this one in the pipeline's schedule, where it has one.
+    """
+    logical = run.date.logical
+    day = logical.date()
+    makers: Dict[str, Any] = {
+        "logical_date": lambda: moment(logical),
+        "execution_date": lambda: moment(logical),
+        "ts": lambda: logical.isoformat(timespec="seconds"),
+        "ts_nodash": lambda: logical.strftime("%Y%m%dT%H%M%S"),
+        "ts_nodash_with_tz": lambda: logical.strftime("%Y%m%dT%H%M%S%z"),
+        "data_interval_start": lambda: moment(run.date.interval_start),
+        "data_interval_end": lambda: moment(run.date.interval_end),
+        "run": lambda: {"name": run.name, "number": run.number, "due_at": moment(run.date.due), "type": run.trigger},
+        "prev_success": lambda: _success(prev_success),
+        "macros": _macros,
+        **{name: (lambda name=name: _macros()[name]) for name in ("ds_add", "ds_format", "datetime", "timedelta", "relativedelta")},
+    }
+    days = {
+        "ds": lambda: day, "yesterday_ds": lambda: day - timedelta(1), "tomorrow_ds": lambda: day + timedelta(1),
+        "month_start_ds": lambda: day.replace(day=1),
+        "month_end_ds": lambda: day.replace(day=calendar.monthrange(day.year, day.month)[1]),
+        "prev_ds": lambda: previous.logical.date() if previous else None,
+        "next_ds": lambda: following.logical.date() if following else None,
+    }
+    for name, make in days.items():
+        makers[name] = lambda make=make: _iso(make())
+        makers[name + "_nodash"] = lambda make=make: (_iso(make()) or "").replace("-", "") or None
+    return _Names(makers, {
+        "run_id": run.name, "pipeline": run.pipeline, "step": step, "try_number": try_number, "params": dict(run.params),
+        "outputs": outputs,
+    })
+
+
+def _iso(day: Optional[date]) -> Optional[str]:
+    return day.isoformat() if day else None
+
+
+def _success(found: Optional[model.LogicalDate]) -> Optional[Dict[str, Any]]:
+    if found is None:
+        return None
+    return {"ds": found.logical.strftime("%Y-%m-%d"), "ds_nodash": found.logical.strftime("%Y%m%d"), "logical_date": moment(found.logical)}
+
+
+# ----------------------------------------------------------------------------------------------------------- functions
+
+
+def ds_add(ds: str, days: int) -> str:
+    """2026-03-01 for ds_add('2026-02-28', 1)."""
+    return (date.fromisoformat(ds) + timedelta(days=int(days))).isoformat()
+
+
+def ds_format(ds: str, input_format: str, output_format: str) -> str:
+    """A date text in another format."""
+    return datetime.strptime(ds, input_format).strftime(output_format)
+
+
+class _Datetime:
+    """What `datetime` means in a template: it makes moments from numbers and texts, never from a clock."""
+
+    def __call__(self, *parts: int) -> Moment:
+        return Moment(*parts)
+
+    def strptime(self, text: str, layout: str) -> Moment:
+        return moment(datetime.strptime(text, layout))
+
+    def fromisoformat(self, text: str) -> Moment:
+        return moment(datetime.fromisoformat(text))
+
+
+def _macros() -> Dict[str, Any]:
+    from dateutil.relativedelta import relativedelta
+
+    return {"ds_add": ds_add, "ds_format": ds_format, "datetime": _Datetime(), "timedelta": timedelta, "relativedelta": relativedelta}
+
+
+# --------------------------------------------------------------------------------------------------------- environment
+
+
+def environment(names: Mapping[str, Any]) -> Dict[str, str]:
+    """The context as RUNNER_* variables, for scripts that are no templates."""
+    out = {
+        "RUNNER_DS": names["ds"], "RUNNER_DS_NODASH": names["ds_nodash"], "RUNNER_TS": names["ts"],
+        "RUNNER_TS_NODASH": names["ts_nodash"], "RUNNER_LOGICAL_DATE": str(names["logical_date"]),
+        "RUNNER_DATA_INTERVAL_START": str(names["data_interval_start"]),
+        "RUNNER_DATA_INTERVAL_END": str(names["data_interval_end"]), "RUNNER_YESTERDAY_DS": names["yesterday_ds"],
+        "RUNNER_TOMORROW_DS": names["tomorrow_ds"], "RUNNER_RUN_ID": names["run_id"], "RUNNER_PIPELINE": names["pipeline"],
+        "RUNNER_STEP": names["step"], "RUNNER_TRY_NUMBER": str(names["try_number"]),
+    }
+    for name, value in names["params"].items():
+        out["RUNNER_PARAM_" + re.sub(r"\W", "_", name).upper()] = _text(value)
+    return out
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (bool, list, dict)) else str(value)
