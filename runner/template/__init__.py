@@ -1,6 +1,7 @@
 """`<< expression >>` in texts: find, check, render (semantics D1 to D11). Pure: no clock, no file, nothing of the machine.
 
-`lexer` decides what is a tag and what is shell, `sandbox` is the one Jinja environment, `names` is what a tag may say.
+`lexer` decides what is a tag and what is shell, `names` is what a tag may say, `sandbox` is the one Jinja environment,
+`syntax` parses with it, `analysis` checks before a run, `rendering` fills in.
 A text without a tag comes back as it is and costs no import.
 """
 
@@ -65,13 +66,13 @@ def render(text: str, context: Mapping[str, Any], *, keep_unknown_outputs: bool 
     """
     if not lexer.may_hold_tags(text):
         return text
-    from runner.template import sandbox
+    from runner.template import rendering
 
-    return sandbox.render(text, context, keep_unknown_outputs, TemplateError)
+    return rendering.render(text, context, keep_unknown_outputs, TemplateError)
 
 
 def evaluate(expression: str, context: Mapping[str, Any]) -> Any:
     """The value of a bare expression, in its own type. Raises TemplateError."""
-    from runner.template import sandbox
+    from runner.template import rendering
 
-    return sandbox.evaluate(expression, context, TemplateError)
+    return rendering.evaluate(expression, context, TemplateError)

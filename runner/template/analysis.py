@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 from functools import lru_cache
-from typing import AbstractSet, FrozenSet, Iterator, List, Optional, Set, Tuple
+from typing import AbstractSet, FrozenSet, List, Optional, Set, Tuple
 
 import jinja2
 import jinja2.meta
 import jinja2.nodes
 
-from runner.template import sandbox
 from runner.template.lexer import TemplateFault, fault
 from runner.template.names import NAMES
+from runner.template.sandbox import env
+from runner.template.syntax import names_of, parse, pieces_of, plain_words, references_of, source, tree_of
 
 _BUILT_IN = frozenset({"range", "dict"})  # Jinja's own harmless functions
 _FOREIGN = {  # words of other systems -> ours
@@ -28,7 +29,7 @@ _FOREIGN = {  # words of other systems -> ours
 
 
 def find_faults(text: str, params: FrozenSet[str], upstream: Optional[AbstractSet[str]]) -> List[TemplateFault]:
-    pieces, faults = sandbox.pieces_of(text)
+    pieces, faults = pieces_of(text)
     faults = list(faults)
     declared = _declared(pieces)
     for piece in pieces:
@@ -41,7 +42,7 @@ def find_faults(text: str, params: FrozenSet[str], upstream: Optional[AbstractSe
 
 
 def expression_faults(expression: str, params: FrozenSet[str], upstream: Optional[AbstractSet[str]]) -> List[TemplateFault]:
-    tree, why = sandbox.parse(expression)
+    tree, why = parse(expression)
     if tree is None:
         return [TemplateFault(1, 1, f"{expression}: {why}")]
     found = _expression_faults(expression, params, upstream, frozenset())
@@ -49,57 +50,12 @@ def expression_faults(expression: str, params: FrozenSet[str], upstream: Optiona
 
 
 def references(text: str) -> Set[str]:
-    pieces, _ = sandbox.pieces_of(text)
+    pieces, _ = pieces_of(text)
     return {reference for piece in pieces if piece.kind != "text" for reference in references_of(piece.text)}
 
 
-@lru_cache(maxsize=4096)
-def references_of(expression: str) -> FrozenSet[str]:
-    """Dotted names of one expression, or of a block's inside."""
-    tree = _tree(expression)
-    return frozenset(_dotted(tree)) if tree is not None else frozenset()
-
-
-def _tree(inside: str):
-    """A block's condition counts as an expression: `if x`, `for a in b`, `set a = b`."""
-    for prefix in ("if ", "elif "):
-        if inside.startswith(prefix):
-            return sandbox.parse(inside[len(prefix) :])[0]
-    if inside.startswith("for ") and " in " in inside:
-        return sandbox.parse(inside.split(" in ", 1)[1])[0]
-    if inside.startswith("set ") and "=" in inside:
-        return sandbox.parse(inside.split("=", 1)[1])[0]
-    if inside in ("else", "endif", "endfor"):
-        return None
-    return sandbox.parse(inside)[0]
-
-
-def _dotted(tree: jinja2.nodes.Node) -> Iterator[str]:
-    inner = set()
-    for node in tree.find_all((jinja2.nodes.Getattr, jinja2.nodes.Getitem)):
-        path = _path(node)
-        if path and id(node) not in inner:
-            yield ".".join(path)
-            child = node.node
-            while isinstance(child, (jinja2.nodes.Getattr, jinja2.nodes.Getitem)):
-                inner.add(id(child))
-                child = child.node
-
-
-def _path(node: jinja2.nodes.Node) -> Optional[Tuple[str, ...]]:
-    if isinstance(node, jinja2.nodes.Name):
-        return (node.name,)
-    if isinstance(node, jinja2.nodes.Getattr):
-        before = _path(node.node)
-        return before + (node.attr,) if before else None
-    if isinstance(node, jinja2.nodes.Getitem) and isinstance(node.arg, jinja2.nodes.Const):
-        before = _path(node.node)
-        return before + (str(node.arg.value),) if before else None
-    return None
-
-
 def _expression_faults(expression: str, params, upstream, declared: FrozenSet[str]) -> List[Tuple[str, str]]:
-    names, _ = sandbox.names_of(expression)
+    names, _ = names_of(expression)
     out = [_unknown(name) for name in sorted((names or frozenset()) - NAMES - _BUILT_IN - declared)]
     if _lacks_else(expression):
         out.append(("`a if b` without else is nothing when b is false", "write: a if b else 'something'"))
@@ -123,16 +79,16 @@ def _unknown(name: str) -> Tuple[str, str]:
 
 @lru_cache(maxsize=4096)
 def _lacks_else(expression: str) -> bool:
-    tree = _tree(expression)
+    tree = tree_of(expression)
     return tree is not None and any(node.expr2 is None for node in tree.find_all(jinja2.nodes.CondExpr))
 
 
 @lru_cache(maxsize=4096)
 def _filter_fault(expression: str) -> Optional[Tuple[str, str]]:
-    tree = _tree(expression)
+    tree = tree_of(expression)
     for node in tree.find_all(jinja2.nodes.Filter) if tree is not None else ():
-        if node.name not in sandbox.env().filters:
-            near = difflib.get_close_matches(node.name, list(sandbox.env().filters), 1, 0.6)
+        if node.name not in env().filters:
+            near = difflib.get_close_matches(node.name, list(env().filters), 1, 0.6)
             return f"there is no filter {node.name!r}", f"did you mean {near[0]}?" if near else "filters: sh, sql, hql, json, ds, ts, default, upper, lower, replace, int ..."
     return None
 
@@ -166,14 +122,14 @@ def _block_faults(text: str, pieces, params, upstream) -> List[TemplateFault]:
     out: List[TemplateFault] = []
     first = next(piece for piece in pieces if piece.kind == "block")
     try:
-        tree = sandbox.env()._parse(sandbox.source(pieces), None, None)
+        tree = env()._parse(source(pieces), None, None)
     except jinja2.TemplateSyntaxError as error:
-        return [fault(text, first.offset, f"<% %> blocks: {sandbox._plain_words(str(error.message))}", "each if and for needs its endif, endfor")]
+        return [fault(text, first.offset, f"<% %> blocks: {plain_words(str(error.message))}", "each if and for needs its endif, endfor")]
     declared = _declared(pieces)
     for piece in pieces:
-        if piece.kind != "block" or _tree(piece.text) is None:
+        if piece.kind != "block" or tree_of(piece.text) is None:
             continue
-        names = frozenset(jinja2.meta.find_undeclared_variables(_tree(piece.text)))
+        names = frozenset(jinja2.meta.find_undeclared_variables(tree_of(piece.text)))
         for name in sorted(names - NAMES - _BUILT_IN - declared):
             message, hint = _unknown(name)
             out.append(fault(text, piece.offset, f"<% {piece.text} %>: {message}", hint))
