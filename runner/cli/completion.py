@@ -9,7 +9,6 @@ import os
 from typing import Callable, List
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class
 
 from runner.cli.app import App
 
@@ -49,6 +48,8 @@ _HOWTO = {
 @click.pass_context
 def completion(ctx, shell):
     """Print the script that completes commands, pipelines, runs and steps in SHELL."""
+    from click.shell_completion import get_completion_class
+
     app: App = ctx.obj
     app.out(_BASH if shell == "bash" else get_completion_class(shell)(ctx.find_root().command, {}, "runner", VARIABLE).source())
     app.say(_HOWTO[shell])
@@ -60,7 +61,7 @@ def completion(ctx, shell):
 def _silent(words: Callable) -> Callable:
     """A shell_complete function out of one that takes (app, ctx, incomplete) and may fail."""
 
-    def complete(ctx, param, incomplete) -> List[CompletionItem]:
+    def complete(ctx, param, incomplete) -> list:
         options = ctx.find_root().params
         try:
             return words(App(os.environ, options.get("home"), options.get("pipelines")), ctx, incomplete)
@@ -70,18 +71,20 @@ def _silent(words: Callable) -> Callable:
     return complete
 
 
-def _starting(names, incomplete: str) -> List[CompletionItem]:
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+def _starting(names, incomplete: str) -> List[str]:
+    return [name for name in names if name.startswith(incomplete)]
 
 
-def _pipelines(app: App, ctx, incomplete: str) -> List[CompletionItem]:
+def _pipelines(app: App, ctx, incomplete: str) -> list:
+    from click.shell_completion import CompletionItem  # only here: every command imports this module
+
     if "/" in incomplete or incomplete.startswith((".", "~")):
         return [CompletionItem(incomplete, type="file")]
     found = _starting(app.pipeline_names(), incomplete)
     return found or [CompletionItem(incomplete, type="file")]
 
 
-def _runs(app: App, ctx, incomplete: str) -> List[CompletionItem]:
+def _runs(app: App, ctx, incomplete: str) -> List[str]:
     store = app.store_if_any()
     if store is None:
         return []
@@ -89,7 +92,7 @@ def _runs(app: App, ctx, incomplete: str) -> List[CompletionItem]:
     return _starting([run.name for run in store.recent_runs(pipeline if at else None, None, RUNS)], incomplete)
 
 
-def _steps(app: App, ctx, incomplete: str) -> List[CompletionItem]:
+def _steps(app: App, ctx, incomplete: str) -> List[str]:
     """Steps of the run, or of the pipeline, that stands on the line before."""
     from runner.cli.finding import find_run
 

@@ -92,6 +92,8 @@ def _safely(check: Callable[[App], Iterator[Finding]], app: App) -> Iterator[Fin
         yield from check(app)
     except RunnerError as error:
         yield Finding(FAIL, area, error.message, error.hint)
+    except ImportError as error:
+        yield Finding(FAIL, area, str(error), "install runner again: ./install.sh")
     except OSError as error:
         yield Finding(FAIL, area, f"{error.filename or area}: {error.strerror or error}")
 

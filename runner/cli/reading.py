@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from datetime import datetime
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -28,6 +31,91 @@ def _limit() -> Optional[int]:
         return os.get_terminal_size(sys.stdout.fileno()).columns
     except OSError:
         return 80
+
+
+# ----------------------------------------------------------------------------------------------------------------- list
+
+
+class Entry(NamedTuple):
+    """One pipeline file, good or not, as far as it can be told without reading it."""
+
+    file: Any  # spec.folder.Summary
+    due: Optional[datetime]  # the next time, in the pipeline's zone
+    last: Optional[sqlite3.Row]  # its newest run
+    last_state: str
+
+
+@click.command(name="list")
+@_json
+@click.pass_obj
+def list_(app: App, as_json):
+    """The pipelines of the folder: schedule, next time, last run; files with faults too."""
+    entries = list(_entries(app))
+    if as_json:
+        app.out_json([_entry_json(entry) for entry in entries])
+        return
+    if not entries:
+        app.say(f"there is no pipeline in {app.config.pipelines}; put a .yaml file there, or give a path: runner run FILE")
+        return
+    rows = [_entry_row(entry) for entry in entries]
+    app.out("\n".join(table.columns(("pipeline", "schedule", "next due", "last run", "owner", "tags"), rows, _limit())))
+    broken = sum(bool(entry.file.problem) for entry in entries)
+    if broken:
+        app.say(f"  {broken} with faults: runner check   says all of them")
+
+
+def _entries(app: App) -> Iterator[Entry]:
+    """From the folder's cache, the cache of due times and one query: no file is read that has not changed."""
+    from runner.cli.duecache import DueCache
+    from runner.spec import folder
+
+    cache = DueCache(os.path.join(os.path.dirname(app.config.check_cache), "due.json"))
+    store = app.store_if_any()
+    last = {row["pipeline"]: row for row in store.db.all("last_run_each")} if store else {}
+    now = app.clock.now()
+    for file in folder.summaries(app.config.pipelines, app.site(), app.config.check_cache):
+        due = None
+        if file.schedule and not file.problem:
+            due = cache.get(f"{file.path}:{file.digest}:{file.timezone}", now, lambda: _find_due(app, file.path, now))
+        row = last.get(file.name)
+        yield Entry(file, due.astimezone(ZoneInfo(file.timezone)) if due else None, row, _last_state(app, row))
+    cache.save()
+
+
+def _find_due(app: App, path: str, now: datetime) -> Optional[datetime]:
+    from runner import schedule
+    from runner.spec.check import load_pipeline
+
+    spec = load_pipeline(path, app.site())
+    return schedule.next_due(spec.schedule, now) if spec.schedule else None
+
+
+def _last_state(app: App, row: Optional[sqlite3.Row]) -> str:
+    if row is None:
+        return ""
+    if row["state"] == "running" and not ownership.is_alive(app.config.engines_folder, row["engine"]):
+        return "interrupted"
+    return row["state"]
+
+
+def _entry_row(entry: Entry) -> Sequence[str]:
+    file = entry.file
+    if file.problem:
+        return (file.name, click.style("x faults", fg="red"), "", "", "", table.one_line(file.problem))
+    last = f"{table.signed(entry.last_state)} {entry.last['name'].partition('@')[2]}" if entry.last else ""
+    due = f"{entry.due:%Y-%m-%d %H:%M %Z}" if entry.due else ("never again" if file.schedule else "")
+    return (file.name, file.schedule or "", due, last, table.one_line(file.owner), ", ".join(file.tags))
+
+
+def _entry_json(entry: Entry) -> Dict[str, Any]:
+    file, last = entry.file, entry.last
+    return {
+        "name": file.name, "path": file.path, "problem": file.problem or None, "schedule": file.schedule or None,
+        "timezone": file.timezone, "next_due": entry.due, "owner": file.owner, "tags": list(file.tags),
+        "description": file.description,
+        "last_run": {"name": last["name"], "state": last["state"], "interrupted": entry.last_state == "interrupted",
+                     "ended_at": last["ended_at"]} if last else None,
+    }
 
 
 # ----------------------------------------------------------------------------------------------------------------- runs
@@ -57,8 +145,7 @@ def runs(app: App, pipeline, state, count, as_json):
          table.elapsed(run.started_at, run.ended_at, now), run.trigger, table.one_line(run.reason))
         for run in found
     ]
-    for line in table.columns(("run", "state", "started", "took", "trigger", "reason"), rows, _limit()):
-        app.out(line)
+    app.out("\n".join(table.columns(("run", "state", "started", "took", "trigger", "reason"), rows, _limit())))
     app.say(f"  runner status {found[0].name}   shows a run step by step")
 
 
@@ -106,13 +193,7 @@ def status(app: App, run_name, as_json):
         out["worked_on_by"] = ownership.about(app.config.engines_folder, run.engine) if is_worked_on(app, run) else None
         app.out_json(out)
         return
-    for line in _header(app, run):
-        app.out(line)
-    app.out()
-    for line in _steps(app, run, rows):
-        app.out(line)
-    for line in _failed_logs(store, run, rows):
-        app.out(line)
+    app.out("\n".join([*_header(app, run), "", *_steps(app, run, rows), *_failed_logs(store, run, rows)]))
     for line in _what_next(app, run, rows):
         app.say("  " + line)
 
@@ -198,11 +279,7 @@ def show(app: App, pipeline, as_json):
     if as_json:
         app.out_json(_pipeline_json(spec))
         return
-    for line in _about(spec):
-        app.out(line)
-    app.out()
-    for line in _step_table(spec):
-        app.out(line)
+    app.out("\n".join([*_about(spec), "", *_step_table(spec)]))
     if spec.doc_md:
         app.out("\n" + spec.doc_md.rstrip())
     app.say(f"  runner plan {pipeline}   every command   runner next {pipeline}   when it is due")

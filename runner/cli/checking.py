@@ -1,0 +1,146 @@
+"""check and schema: what is wrong with pipeline files, and what an editor must know about them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import click
+
+from runner import model
+from runner.cli.app import App
+from runner.errors import EnvironmentFault
+
+STDIN = "-"
+NEXT_RUNS = 3
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
+@click.option("--strict", is_flag=True, help="Warnings count as errors.")
+@click.option("--name", metavar="FILE", help="What `-` is called in messages; its files are looked for beside it.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def check(app: App, paths, strict, name, as_json):
+    """Say all that is wrong with the files at PATH (files, folders, names, or - for stdin), without it: all pipelines.
+
+    Each fault comes as FILE:LINE:COLUMN: MESSAGE with the line and what to write instead. Exit code 1 when there is
+    an error; warnings alone do no harm.
+    """
+    if STDIN in paths:
+        files, problems, good = _check_stdin(app, name or "<stdin>")
+    else:
+        files, problems = check_all(app, [_place(app, path) for path in paths] or [_folder(app)])
+        good = None
+    errors = [problem for problem in problems if strict or problem.severity == "error"]
+    if as_json:
+        app.out_json({"files": len(files), "errors": len(errors), "warnings": len(problems) - len(errors),
+                      "problems": [_problem_json(problem) for problem in problems]})
+    else:
+        _print(app, files, problems, errors)
+        if len(files) == 1 and not errors:
+            _say_next(app, good or _load(app, files[0]))
+    return 1 if errors else 0
+
+
+def _place(app: App, path: str) -> str:
+    """A path, or the file of a pipeline's name."""
+    return path if os.path.exists(path) else app.pipeline_path(path)
+
+
+def _folder(app: App) -> str:
+    folder = app.config.pipelines
+    if not os.path.isdir(folder):
+        raise EnvironmentFault(f"{folder}: there is no such folder of pipelines", "give a path: runner check FILE")
+    return folder
+
+
+def _print(app: App, files: Sequence[str], problems: Sequence[model.Problem], errors: Sequence[model.Problem]) -> None:
+    from runner.spec.report import format_problem
+
+    color = app.color(sys.stdout)
+    for problem in problems:
+        app.out(format_problem(problem, color=color))
+    app.say(summary(files, problems, errors))
+
+
+def summary(files: Sequence[str], problems: Sequence[model.Problem], errors: Sequence[model.Problem]) -> str:
+    """3 faults in 2 of 40 files"""
+    many = _count(len(files), "file")
+    warnings = len(problems) - len(errors)
+    also = f" ({_count(warnings, 'warning')})" if warnings else ""
+    if not errors:
+        return (f"{many} {'is' if len(files) == 1 else 'are'} good" if files else "there is no pipeline file here") + also
+    bad = len({problem.file for problem in errors})
+    return f"{_count(len(errors), 'fault')} in {bad} of {many}{also}" if len(files) > 1 else f"{_count(len(errors), 'fault')}{also}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _problem_json(problem: model.Problem) -> Dict[str, Any]:
+    return {name: getattr(problem, name) for name in ("file", "line", "column", "severity", "message", "hint", "where", "source")}
+
+
+def _say_next(app: App, spec: model.Pipeline) -> None:
+    """When a good file will run, and with which date: the question behind most surprises."""
+    from runner import schedule
+
+    if spec.schedule is None:
+        app.say(f"  no schedule: it runs when you say so, runner run {spec.name}")
+        return
+    moment, rows = app.clock.now(), []
+    while len(rows) < NEXT_RUNS:
+        moment = schedule.next_due(spec.schedule, moment)
+        if moment is None:
+            break
+        date = schedule.date_of(spec.schedule, spec.logical_date, spec.timezone, moment)
+        rows.append(f"  due {date.due:%Y-%m-%d %H:%M %Z}  ds={date.logical:%Y-%m-%d}  interval "
+                    f"{date.interval_start:%m-%d %H:%M} .. {date.interval_end:%m-%d %H:%M}")
+    app.say("\n".join(rows) or f"  {spec.name} is never due again")
+
+
+def _load(app: App, path: str) -> model.Pipeline:
+    from runner.spec.check import load_pipeline
+
+    return load_pipeline(path, app.site())
+
+
+def check_all(app: App, paths: Sequence[str]) -> Tuple[List[str], List[model.Problem]]:
+    """The files found at the paths and all that is wrong with them."""
+    from runner.spec.folder import check_paths
+
+    return check_paths(paths, app.site(), app.config.check_cache)
+
+
+def _check_stdin(app: App, name: str) -> Tuple[List[str], List[model.Problem], Optional[model.Pipeline]]:
+    """What an editor holds and has not saved."""
+    from runner.spec.check import check_text
+
+    path = name if name.startswith("<") else os.path.abspath(name)
+    stem = os.path.splitext(os.path.basename(name.strip("<>")))[0]
+    result = check_text(sys.stdin.buffer.read(), path=path, name=stem, site=app.site())
+    return [path], list(result.problems), result.pipeline
+
+
+# --------------------------------------------------------------------------------------------------------------- schema
+
+
+@click.command()
+@click.option("--write", "target", metavar="FILE", help="Into this file.")
+@click.pass_obj
+def schema(app: App, target):
+    """Print the JSON Schema of pipeline files, with which an editor completes and checks them."""
+    import json
+
+    from runner.spec.schema import document
+
+    text = json.dumps(document(), ensure_ascii=False, indent=2)
+    if target is None:
+        app.out(text)
+        return
+    with open(target, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+    app.say(f"{target}: put this line above a pipeline:  # yaml-language-server: $schema={os.path.abspath(target)}")

@@ -1,0 +1,123 @@
+"""doctor: each doubt has a sentence and a remedy; the exit code says how bad it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timezone
+
+import pytest
+
+from runner.cli import doctor as module
+from runner.cli.app import App
+from runner.cli.doctor import doctor
+from tests.conftest import add_run, make_pipeline, make_step
+
+
+def findings(call):
+    code, out, _ = call(doctor, "--json")
+    return code, {(found["area"], found["text"]): found for found in json.loads(out)}
+
+
+def of_area(found, area):
+    return [value for (name, _), value in found.items() if name == area]
+
+
+@pytest.fixture
+def healthy(tmp_path):
+    (tmp_path / "pipelines").mkdir()
+
+
+def test_a_healthy_server(call, healthy, store):
+    code, out, err = call(doctor)
+    assert code == 0
+    for area in ("python", "modules", "libyaml", "sqlite", "zone data", "clock", "shell", "disk", "settings", "pipelines", "database"):
+        assert f"  {area}  " in out.replace(area + " " * (11 - len(area)), area), area
+    assert "FAIL" not in out and "0 must change" in err
+
+
+def test_every_failure_has_a_remedy_and_lines_line_up(call, app, monkeypatch):
+    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    code, found = findings(call)
+    assert code == 1
+    bad = [value for value in found.values() if value["level"] != "ok"]
+    assert bad and all(value["remedy"] for value in bad)
+
+
+def test_a_year_that_cannot_be(call, app, healthy):
+    app.clock.moment = datetime(1970, 1, 1, tzinfo=timezone.utc)
+    code, found = findings(call)
+    assert code == 1 and of_area(found, "clock")[0]["level"] == "FAIL"
+
+
+def test_an_interrupted_run_is_named_with_what_to_type(call, healthy, store, clock, move):
+    run = add_run(store, make_pipeline(make_step("a")), clock)
+    move(run, "running")
+    _, found = findings(call)
+    assert "runner rerun mart@2026-02-28 --resume" in of_area(found, "runs")[0]["remedy"]
+
+
+def test_a_damaged_database(call, healthy, tmp_path):
+    (tmp_path / "runner.db").write_bytes(b"no database at all" * 100)
+    code, found = findings(call)
+    assert code == 1
+    assert "damaged" in of_area(found, "database")[0]["remedy"]
+
+
+def test_settings_that_cannot_be_read_end_the_look_with_3(capsys, tmp_path):
+    (tmp_path / "settings.yaml").write_text("slot: 4\n")
+    broken = App({"RUNNER_HOME": str(tmp_path), "PATH": os.environ["PATH"]}, None, None)
+    assert doctor.main([], obj=broken, standalone_mode=False) == 3
+    out = capsys.readouterr().out
+    assert "settings.yaml:1:1" in out and "did you mean slots?" in out
+
+
+@pytest.mark.parametrize("free, level", [(50 * 10**6, "FAIL"), (500 * 10**6, "warn"), (50 * 10**9, "ok")])
+def test_disk(app, monkeypatch, free, level):
+    real = os.statvfs(app.config.home)
+    fake = os.statvfs_result((4096, 4096, 10**8, free // 4096, free // 4096, 10**6, 500, 500, 0, 255))
+    monkeypatch.setattr(module.os, "statvfs", lambda path: fake if real else real)
+    disk, inodes = module._disk(app)
+    assert (disk.level, inodes.level) == (level, "warn")
+
+
+@pytest.mark.parametrize("path, kind", [("/data/runner", "nfs4"), ("/data/local disk/한글/x", "xfs"), ("/database", "ext4"), ("/", "ext4")])
+def test_the_file_system_is_that_of_the_nearest_mount(tmp_path, path, kind):
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "20 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+        "30 20 0:44 / /data rw,relatime shared:2 - nfs4 filer:/data rw\n"
+        "31 30 8:2 / /data/local\\040disk/한글 rw,relatime - xfs /dev/sdb1 rw\n", encoding="utf-8",
+    )
+    assert module.filesystem_of(path, str(mounts)) == kind
+
+
+def test_a_network_file_system_is_refused(app, monkeypatch):
+    monkeypatch.setattr(module, "filesystem_of", lambda path: "nfs4")
+    (found,) = module._filesystem(app)
+    assert found.level == "FAIL" and "local disk" in found.remedy
+
+
+def test_an_interpreter_for_steps_that_is_not_there(app, tmp_path):
+    app.environ = {**app.environ, "RUNNER_PYTHON": str(tmp_path / "none")}
+    (found,) = module._python_for_steps(app)
+    assert found.level == "FAIL" and "settings.yaml" in found.remedy
+
+
+def test_a_home_that_is_not_there_yet_is_no_fault(tmp_path):
+    app = App({"RUNNER_HOME": str(tmp_path / "new" / "home"), "RUNNER_TIMEZONE": "UTC", "PATH": os.environ["PATH"]}, None, None)
+    assert [found.level for found in module._permissions(app)] == ["ok"]
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_home_everybody_may_write_is_doubtful(app, tmp_path):
+    os.chmod(tmp_path, 0o777)
+    assert [found.level for found in module._permissions(app)] == ["warn"]
+
+
+def test_the_system_without_zones_falls_back_on_the_module(app, monkeypatch):
+    import zoneinfo
+
+    monkeypatch.setattr(zoneinfo, "TZPATH", ())
+    (found,) = module._zones(app)
+    assert found.level == "ok" and "tzdata module" in found.text
