@@ -29,7 +29,7 @@ def check(app: App, paths, strict, name, as_json):
     an error; warnings alone do no harm.
     """
     if STDIN in paths:
-        files, problems, good = _check_stdin(app, name or "<stdin>")
+        files, problems, good = _check_stdin(app, name or "")
     else:
         files, problems = check_all(app, [_place(app, path) for path in paths] or [_folder(app)])
         good = None
@@ -117,12 +117,12 @@ def check_all(app: App, paths: Sequence[str]) -> Tuple[List[str], List[model.Pro
 
 def _check_stdin(app: App, name: str) -> Tuple[List[str], List[model.Problem], Optional[model.Pipeline]]:
     """What an editor holds and has not saved."""
-    from runner.spec.check import check_text
+    from runner.spec.check import check_text, name_of
 
-    path = name if name.startswith("<") else os.path.abspath(name)
-    stem = os.path.splitext(os.path.basename(name.strip("<>")))[0]
-    result = check_text(sys.stdin.buffer.read(), path=path, name=stem, site=app.site())
-    return [path], list(result.problems), result.pipeline
+    path = os.path.abspath(name) if name else ""
+    shown = name or "<stdin>"
+    result = check_text(sys.stdin.buffer.read(), path=path, name=name_of(path or "stdin"), site=app.site(), shown=shown)
+    return [shown], list(result.problems), result.pipeline
 
 
 # --------------------------------------------------------------------------------------------------------------- schema
@@ -133,14 +133,11 @@ def _check_stdin(app: App, name: str) -> Tuple[List[str], List[model.Problem], O
 @click.pass_obj
 def schema(app: App, target):
     """Print the JSON Schema of pipeline files, with which an editor completes and checks them."""
-    import json
+    from runner.spec import schema as module
 
-    from runner.spec.schema import document
-
-    text = json.dumps(document(), ensure_ascii=False, indent=2)
     if target is None:
-        app.out(text)
+        app.out(module.text().rstrip("\n"))
         return
     with open(target, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
+        file.write(module.text())
     app.say(f"{target}: put this line above a pipeline:  # yaml-language-server: $schema={os.path.abspath(target)}")

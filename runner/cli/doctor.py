@@ -28,6 +28,7 @@ LITTLE_SPACE, SOME_SPACE = 100 * 10**6, 10**9  # bytes
 FEW_INODES = 10_000
 NETWORK_FILES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "glusterfs", "lustre", "gpfs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"}
 UNSYNCHRONISED = 5  # what adjtimex(2) returns then
+WIDE = 12  # cells of the longest area
 PATIENCE = 10.0  # seconds for another program to say its version
 
 
@@ -67,9 +68,9 @@ def doctor(app: App, as_json):
 
 def _print(app: App, finding: Finding) -> None:
     color = {OK: "green", WARN: "yellow", FAIL: "red"}[finding.level]
-    app.out(f"{click.style(f'{finding.level:<4}', fg=color)}  {table.fit(finding.area, 11)}  {finding.text}")
+    app.out(f"{click.style(f'{finding.level:<4}', fg=color)}  {table.fit(finding.area, WIDE)}  {finding.text}")
     if finding.remedy and finding.level != OK:
-        app.out(f"      {'':<11}  -> {finding.remedy}")
+        app.out(f"      {'':<{WIDE}}  -> {finding.remedy}")
 
 
 def _examine(app: App) -> Iterator[Finding]:
@@ -347,14 +348,12 @@ def _pipelines(app: App) -> Iterator[Finding]:
     if not os.path.isdir(folder):
         yield Finding(WARN, "pipelines", f"{folder} is not there", f"mkdir -p {folder}   and put .yaml files there")
         return
-    from runner.cli.checking import check_all
+    from runner.cli.checking import check_all, summary
 
     files, problems = check_all(app, [folder])
-    errors = sum(problem.severity == "error" for problem in problems)
-    if errors:
-        yield Finding(FAIL, "pipelines", f"{folder}: {errors} faults in {len(files)} files", "type: runner check")
-    else:
-        yield Finding(OK, "pipelines", f"{folder}: {len(files)} files, no fault")
+    errors = [problem for problem in problems if problem.severity == "error"]
+    text = f"{folder}: {summary(files, problems, errors)}"
+    yield Finding(FAIL, "pipelines", text, "type: runner check") if errors else Finding(OK, "pipelines", text)
 
 
 def _database(app: App) -> Iterator[Finding]:

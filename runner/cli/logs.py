@@ -43,9 +43,9 @@ class Source(NamedTuple):
 @click.option("-n", "--lines", "count", type=click.IntRange(0), help=f"How many lines ({ONE_STEP}; {MANY_STEPS} each of several steps).")
 @click.option("--all", "everything", is_flag=True, help="From the beginning.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the step, or the run, has ended.")
-@click.option("--attempt", "number", type=click.IntRange(1), help="This attempt (the last).")
+@click.option("--attempt", "number", type=click.IntRange(1), help="This attempt, not the last one.")
 @click.option("--raw", is_flag=True, help="The bytes as they are, without headers.")
-@click.option("--path", "paths", is_flag=True, help="Only where the files are.")
+@click.option("--path", "paths", is_flag=True, help="Print only where the files are.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_obj
 def logs(app: App, run_name, step, count, everything, follow, number, raw, paths, as_json):
@@ -164,24 +164,31 @@ def _copy(path: str, tail: logtail.Tail) -> None:
 
 
 def _print(app: App, lines: Iterable[bytes]) -> None:
-    for batch in _batches(lines):
-        app.out("\n".join(batch))
+    for text in _batches(lines):
+        app.out(text)
 
 
-def _batches(lines: Iterable[bytes]) -> Iterator[List[str]]:
-    batch: List[str] = []
+def _batches(lines: Iterable[bytes]) -> Iterator[str]:
+    """Many lines as one text: one write for each line would be most of the work."""
+    batch: List[bytes] = []
     for line in lines:
-        batch.append(readable(line))
+        batch.append(line)
         if len(batch) >= BATCH:
-            yield batch
+            yield _readable(batch)
             batch = []
     if batch:
-        yield batch
+        yield _readable(batch)
 
 
-def readable(line: bytes) -> str:
-    """A line for a terminal. What a progress bar wrote over itself becomes lines."""
-    return "\n".join(table.clean(part) for part in logtail.decode(line).split("\r"))
+def _readable(lines: List[bytes]) -> str:
+    """Lines for a terminal. What a progress bar wrote over itself becomes lines."""
+    data = b"\n".join(lines)
+    if b"\r" not in data:
+        try:
+            return table.clean(data.decode("utf-8"))
+        except UnicodeDecodeError:
+            pass  # not all of it is: judged line by line
+    return "\n".join(table.clean(part) for line in lines for part in logtail.decode(line).split("\r"))
 
 
 # ----------------------------------------------------------------------------------------------------------- following
@@ -260,8 +267,8 @@ class _Following:
                 data = follower.read() if ended else b""
             sys.stdout.buffer.flush()
             return
-        for batch in _batches(follower.lines(bool(ended))):
+        for text in _batches(follower.lines(bool(ended))):
             if self._shown != key and (self._headers() or key[1] > 1):
                 _print_header(self._app, self._sources[key], self._shown is None)
             self._shown = key
-            self._app.out("\n".join(batch))
+            self._app.out(text)

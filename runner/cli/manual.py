@@ -45,7 +45,8 @@ def _usage(command: click.Command) -> List[str]:
     words = ["COMMAND"] if isinstance(command, click.Group) else []
     for param in command.params:
         if isinstance(param, click.Argument):
-            word = (param.metavar or param.name.upper()) + ("..." if param.nargs == -1 and not (param.metavar or "").endswith("...]") else "")
+            choices = "|".join(param.type.choices) if isinstance(param.type, click.Choice) else ""
+            word = choices or param.metavar or param.name.upper()
             words.append(word if param.required or word.startswith("[") else f"[{word}]")
     return words
 

@@ -13,9 +13,10 @@ import click
 
 from runner import logtail, model, ownership
 from runner.cli import table
-from runner.cli.app import App
+from runner.cli.app import SUFFIXES, App
 from runner.cli.completion import complete_pipeline, complete_run
 from runner.cli.finding import find_run, is_worked_on, shown_state, zone_of
+from runner.clock import from_text
 
 _json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 LOG_LINES = 10  # of each failed step
@@ -57,11 +58,21 @@ def list_(app: App, as_json):
     if not entries:
         app.say(f"there is no pipeline in {app.config.pipelines}; put a .yaml file there, or give a path: runner run FILE")
         return
-    rows = [_entry_row(entry) for entry in entries]
-    app.out("\n".join(table.columns(("pipeline", "schedule", "next due", "last run", "owner", "tags"), rows, _limit())))
+    app.out("\n".join(_list_lines(entries)))
     broken = sum(bool(entry.file.problem) for entry in entries)
     if broken:
         app.say(f"  {broken} with faults: runner check   says all of them")
+
+
+def _list_lines(entries: Sequence[Entry]) -> Iterator[str]:
+    """The good ones as a table, below it the others, each with its first fault."""
+    limit, broken = _limit(), [entry.file for entry in entries if entry.file.problem]
+    rows = [_entry_row(entry) for entry in entries if not entry.file.problem]
+    yield from table.columns(("pipeline", "schedule", "next due", "last run", "owner", "tags"), rows, limit)
+    if rows and broken:
+        yield ""
+    cells = [(file.name, f"{click.style('x', fg='red')} {table.one_line(file.problem)}") for file in broken]
+    yield from table.columns(("with faults", "the first"), cells, limit)
 
 
 def _entries(app: App) -> Iterator[Entry]:
@@ -100,8 +111,6 @@ def _last_state(app: App, row: Optional[sqlite3.Row]) -> str:
 
 def _entry_row(entry: Entry) -> Sequence[str]:
     file = entry.file
-    if file.problem:
-        return (file.name, click.style("x faults", fg="red"), "", "", "", table.one_line(file.problem))
     last = f"{table.signed(entry.last_state)} {entry.last['name'].partition('@')[2]}" if entry.last else ""
     due = f"{entry.due:%Y-%m-%d %H:%M %Z}" if entry.due else ("never again" if file.schedule else "")
     return (file.name, file.schedule or "", due, last, table.one_line(file.owner), ", ".join(file.tags))
@@ -114,8 +123,12 @@ def _entry_json(entry: Entry) -> Dict[str, Any]:
         "timezone": file.timezone, "next_due": entry.due, "owner": file.owner, "tags": list(file.tags),
         "description": file.description,
         "last_run": {"name": last["name"], "state": last["state"], "interrupted": entry.last_state == "interrupted",
-                     "ended_at": last["ended_at"]} if last else None,
+                     "ended_at": _own_time(last["ended_at"], last["timezone"])} if last else None,
     }
+
+
+def _own_time(text: Optional[str], zone: str) -> Optional[datetime]:
+    return from_text(text).astimezone(ZoneInfo(zone)) if text else None
 
 
 # ----------------------------------------------------------------------------------------------------------------- runs
@@ -130,7 +143,7 @@ def _entry_json(entry: Entry) -> Dict[str, Any]:
 def runs(app: App, pipeline, state, count, as_json):
     """The latest runs, newest first; of PIPELINE when one is named."""
     store = app.store_if_any()
-    if pipeline and pipeline.endswith((".yaml", ".yml")):
+    if pipeline and pipeline.endswith(SUFFIXES):
         pipeline = os.path.splitext(os.path.basename(pipeline))[0]
     found = store.recent_runs(pipeline, state, count) if store else []
     if as_json:

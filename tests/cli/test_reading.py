@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-
 import pytest
 
 from runner import model, ownership
-from runner.cli.reading import runs, show, status
+from runner.cli import reading
+from runner.cli.reading import list_, runs, show, status
 from runner.errors import NotFound
 from tests.conftest import add_run, make_date, make_pipeline, make_step
 
@@ -30,6 +29,62 @@ def failed(store, clock, run, attempt, move):
     with store.transaction():
         store.move("step", run.id, "pending", "upstream_failed", clock.now(), step="report", reason="적재 failed")
     return move(run, "failed", reason="failed: 적재")
+
+
+# ----------------------------------------------------------------------------------------------------------------- list
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "pipelines"
+    made.mkdir()
+    text = "steps:\n  - id: a\n    bash: echo hi\n"
+    (made / "mart.yaml").write_text('schedule: "0 1 * * *"\n' + text)
+    (made / "매출.yaml").write_text(text)
+    return made
+
+
+def test_the_pipelines_with_next_time_and_last_run(call, folder, failed):
+    code, out, err = call(list_)
+    assert code == 0
+    assert out.splitlines() == [
+        "pipeline  schedule   next due              last run             owner  tags",
+        "mart      0 1 * * *  2026-03-01 01:00 KST  x failed 2026-02-28",
+        "매출",
+    ]
+
+
+def test_files_with_faults_are_listed_below_with_the_first(call, folder):
+    (folder / "bad.yaml").write_text("steps: 1\n")
+    _, out, err = call(list_)
+    assert out.splitlines()[-3:-1] == ["", "with faults  the first"]
+    assert out.splitlines()[-1].startswith("bad          x ")
+    assert "runner check" in err
+
+
+def test_a_changed_file_is_seen(call, folder):
+    call(list_)
+    (folder / "mart.yaml").write_text('schedule: "30 2 * * *"\n' + (folder / "매출.yaml").read_text())
+    assert "2026-03-01 02:30 KST" in call(list_)[1]
+
+
+def test_a_second_list_needs_no_croniter(call, app, folder, monkeypatch):
+    call(list_)
+    monkeypatch.setattr(reading, "_find_due", None)
+    assert "2026-03-01 01:00 KST" in call(list_)[1]
+
+
+def test_list_as_json(call, folder, failed):
+    found = {entry["name"]: entry for entry in json.loads(call(list_, "--json")[1])}
+    assert found["mart"]["next_due"] == "2026-03-01T01:00:00+09:00" and found["mart"]["problem"] is None
+    assert found["mart"]["last_run"]["name"] == failed.name
+    assert found["mart"]["last_run"]["ended_at"].endswith("+09:00")
+    assert found["매출"]["schedule"] is None and found["매출"]["last_run"] is None
+
+
+def test_an_empty_folder_says_what_to_do(call):
+    code, out, err = call(list_)
+    assert (code, out) == (0, "") and "put a .yaml file there" in err
 
 
 # --------------------------------------------------------------------------------------------------------------- status
