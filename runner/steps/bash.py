@@ -69,6 +69,7 @@ SCHEMA: Dict[str, Any] = {
         },
     },
 }
+INLINE = ("run", "bash")  # the body's own text and its language, for the linter
 TEMPLATED = frozenset({"run", "script", "args"})
 
 

@@ -92,6 +92,7 @@ SCHEMA: Dict[str, Any] = {
         "template": {"type": "boolean", "description": "Whether the text of `file` is a template. Default: true for .sql and .hql."},
     },
 }
+INLINE = ("sql", "sql")  # the body's own text and its language, for the linter
 TEMPLATED = frozenset(
     {"sql", "file", "hivevar", "hiveconf", "queue", "url", "user", "password_file", "init", "binary", "args"}
 )

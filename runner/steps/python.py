@@ -75,6 +75,7 @@ SCHEMA: Dict[str, Any] = {
         },
     },
 }
+INLINE = ("code", "python")  # the body's own text and its language, for the linter
 TEMPLATED = frozenset({"code", "script", "args", "kwargs", "interpreter"})
 
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")

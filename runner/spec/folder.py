@@ -1,0 +1,184 @@
+"""The pipeline files of a folder, and the cache of what was found in them.
+
+An unchanged file is answered from the cache by its time, size and inode, and so are the files that it calls: neither YAML
+nor the schema is loaded then. The cache may vanish or be unreadable at any time: it is a convenience, never the truth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import runner
+from runner.errors import NotFound
+from runner.model import Problem
+
+SUFFIXES = (".yaml", ".yml")
+_SETTINGS = ("settings.yaml",)  # a folder may be RUNNER_HOME itself
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """One file: what is wrong with it, and what a list shows of it."""
+
+    path: str
+    name: str
+    problems: Tuple[Problem, ...]
+    summary: Optional[Mapping[str, Any]]  # None when it has errors
+    cached: bool = False
+
+    @property
+    def good(self) -> bool:
+        return not any(problem.severity == "error" for problem in self.problems)
+
+
+def find(paths: Sequence[str]) -> List[str]:
+    """The pipeline files among these paths, absolute, folders searched to the bottom. Raises NotFound for a wrong one."""
+    out: List[str] = []
+    for path in paths:
+        full = os.path.abspath(path)
+        if os.path.isfile(full):
+            out.append(full)
+        elif os.path.isdir(full):
+            out += _inside(full)
+        else:
+            raise NotFound(f"{path}: there is no such file or folder", "give a pipeline file, or a folder of them")
+    return list(dict.fromkeys(out))
+
+
+def _inside(folder: str) -> List[str]:
+    out = []
+    for root, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        out += [os.path.join(root, name) for name in sorted(files)
+                if name.endswith(SUFFIXES) and not name.startswith(".") and name not in _SETTINGS]
+    return out
+
+
+def check_paths(paths: Sequence[str], site: Any, cache_path: Optional[str]) -> List[FileReport]:
+    """A report of each file, in order. `site`: check.Site, or anything with its fields. Raises NotFound for a wrong path."""
+    files = find(paths)
+    key = _key(site)
+    cache = _read_cache(cache_path, key)
+    reports, changed = [], False
+    for path in files:
+        entry = cache.get(path)
+        if entry is not None and _same(entry["seen"]):
+            reports.append(_report(path, entry, cached=True))
+        else:
+            entry = _check(path, site)
+            changed = True
+            reports.append(_report(path, entry, cached=False))
+            cache[path] = entry
+    if changed and cache_path:
+        _write_cache(cache_path, key, cache)
+    return _with_same_names([_as_typed(report) for report in reports])
+
+
+def _check(path: str, site: Any) -> Dict[str, Any]:
+    """Check one file and note everything that its answer depends on."""
+    from runner.spec.check import Site, check_text, name_of
+
+    seen = {path: _stat(path)}
+    try:
+        with open(path, "rb") as file:
+            raw = file.read()
+    except OSError as error:
+        problem = Problem(path, 1, 1, f"cannot be read: {error.strerror}", f"type: ls -l {path}")
+        return {"seen": {path: None}, "problems": [asdict(problem)], "summary": None}
+    result = check_text(raw, path=path, name=name_of(path), site=Site(site.timezone, site.logical_date, site.python), shown=path)
+    seen.update({file: _stat(file) for file in result.files})
+    return {
+        "seen": seen, "problems": [asdict(problem) for problem in result.problems],
+        "summary": _summary(result.pipeline) if result.pipeline else None, "hash": hashlib.sha256(raw).hexdigest(),
+    }
+
+
+def _summary(pipeline: Any) -> Dict[str, Any]:
+    """What a list shows, so that it need not read the file."""
+    found = pipeline.schedule
+    return {
+        "name": pipeline.name, "description": pipeline.description, "owner": pipeline.owner, "tags": list(pipeline.tags),
+        "timezone": pipeline.timezone, "schedule": found.text if found else None, "logical_date": pipeline.logical_date,
+        "steps": len(pipeline.steps),
+    }
+
+
+def _report(path: str, entry: Mapping[str, Any], cached: bool) -> FileReport:
+    problems = tuple(Problem(**problem) for problem in entry["problems"])
+    name = os.path.splitext(os.path.basename(path))[0]
+    return FileReport(path, name, problems, entry["summary"], cached)
+
+
+def _as_typed(report: FileReport) -> FileReport:
+    """Messages name files from where the person stands."""
+    here = os.getcwd() + os.sep
+    shown = tuple(replace(p, file=p.file[len(here):]) if p.file.startswith(here) else p for p in report.problems)
+    return replace(report, problems=shown)
+
+
+def _with_same_names(reports: List[FileReport]) -> List[FileReport]:
+    """Two files of one name are one pipeline twice: said of both."""
+    by_name: Dict[str, List[FileReport]] = {}
+    for report in reports:
+        by_name.setdefault(report.name, []).append(report)
+    out = []
+    for report in reports:
+        others = [other.path for other in by_name[report.name] if other.path != report.path]
+        if others:
+            problem = Problem(os.path.relpath(report.path), 1, 1, f"another file makes the pipeline {report.name} too: {others[0]}", "rename one of the two files")
+            report = replace(report, problems=report.problems + (problem,))
+        out.append(report)
+    return out
+
+
+# -------------------------------------------------------------------------------------------------------------- cache
+
+
+def _stat(path: str) -> Optional[List[int]]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return [found.st_mtime_ns, found.st_size, found.st_ino]
+
+
+def _same(seen: Mapping[str, Optional[List[int]]]) -> bool:
+    return all(_stat(path) == state and (state is not None or not os.path.exists(path)) for path, state in seen.items())
+
+
+def _key(site: Any) -> str:
+    """An answer holds for this version of runner and these settings only."""
+    return "|".join((runner.__version__, _code_time(), site.timezone, site.logical_date, site.python))
+
+
+def _code_time() -> str:
+    """A checkout that is edited in place must not answer from yesterday's code."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    return str(max(os.stat(os.path.join(here, name)).st_mtime_ns for name in os.listdir(here) if name.endswith(".py")))
+
+
+def _read_cache(path: Optional[str], key: str) -> Dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            stored = json.load(file)
+        return stored["files"] if stored.get("key") == key else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _write_cache(path: str, key: str, files: Mapping[str, Any]) -> None:
+    kept = {name: entry for name, entry in files.items() if os.path.exists(name)}
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
+        temporary = f"{path}.{os.getpid()}"
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump({"key": key, "files": kept}, file, ensure_ascii=False, separators=(",", ":"))
+        os.replace(temporary, path)
+    except OSError:
+        pass  # the next call is a little slower

@@ -1,0 +1,143 @@
+"""The JSON Schema of a pipeline file, put together from the kinds of step.
+
+One schema for the check, for editors and for the reference. It declares 2020-12 and keeps to what draft-07 reads alike
+(semantics D29), since that is what editors understand. The kind of a step is its key, so there is no oneOf, and a fault is
+always about the very key that is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any, Dict
+
+from runner import steps
+from runner.model import TRIGGER_RULES
+
+STEP_ID = "^[A-Za-z0-9_가-힣][A-Za-z0-9_가-힣-]{0,99}$"
+PARAM_TYPES = ("string", "integer", "number", "boolean", "date", "list", "object")
+_DURATION = {"type": ["string", "number"]}
+_ENV = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
+
+# What a step may say of itself; those of `defaults:` are a part of it.
+STEP_KEYS: Dict[str, Dict[str, Any]] = {
+    "id": {"type": "string", "pattern": STEP_ID, "description": "The step's name: letters, digits, _ and -."},
+    "description": {"type": "string", "description": "What it does, for people."},
+    "needs": {
+        "type": ["string", "array"], "items": {"type": "string"},
+        "description": "The steps that must have ended before, one or a list.",
+    },
+    "when": {"type": ["string", "boolean"], "description": "Runs only if this is true: \"<< expression >>\"; else the step is skipped."},
+    "trigger_rule": {
+        "type": "string", "enum": list(TRIGGER_RULES),
+        "description": "How the steps it needs must have ended. Default: all_success.",
+    },
+    "retries": {"type": "integer", "minimum": 0, "maximum": 1000, "description": "Further attempts after a failure. Default: 0."},
+    "retry_delay": {**_DURATION, "description": "Wait before the next attempt: 30s, 5m, 1h30m. Default: 5m."},
+    "retry_exponential_backoff": {
+        "type": ["boolean", "number"], "minimum": 1,
+        "description": "The wait grows by this factor each time; true is 2. Default: it stays.",
+    },
+    "max_retry_delay": {**_DURATION, "description": "The longest wait that backoff may reach. Default: 1h."},
+    "retry_jitter": {"type": ["string", "number"], "description": "Spread the wait by this share, such as 10%. Default: 0."},
+    "retry_on_exit": {"type": "array", "items": {"type": "integer"}, "description": "Retry only these exit codes."},
+    "retry_not_on_exit": {"type": "array", "items": {"type": "integer"}, "description": "Never retry these exit codes."},
+    "timeout": {**_DURATION, "description": "An attempt may take this long; then TERM, and KILL after kill_grace."},
+    "kill_grace": {**_DURATION, "description": "From TERM to KILL. Default: 30s."},
+    "allow_failure": {"type": "boolean", "description": "Its failure fails neither the run nor what follows."},
+    "skip_exit": {"type": ["integer", "null"], "description": "The exit code that means skipped; null for none. Default: 99."},
+    "on_lost": {
+        "type": "string", "enum": ["retry", "fail"],
+        "description": "When the machine died under it: retry as retries allow, or fail at once. Default: retry.",
+    },
+    "env": {**_ENV, "description": "Environment variables; texts are templates."},
+    "inherit_env": {
+        "type": ["boolean", "array"], "items": {"type": "string"},
+        "description": "The server's environment: all (true, the default), little (false), or these names.",
+    },
+    "cwd": {"type": "string", "description": "Where it works; a relative path starts at the pipeline's folder. Default: that folder."},
+    "template": {"type": "boolean", "description": "false: nothing in this step is a template."},
+    "priority_weight": {"type": "integer", "description": "Higher starts first when slots are few. Default: 1."},
+}
+DEFAULT_KEYS = (
+    "retries", "retry_delay", "retry_exponential_backoff", "max_retry_delay", "retry_jitter", "retry_on_exit",
+    "retry_not_on_exit", "timeout", "kill_grace", "skip_exit", "on_lost", "env", "inherit_env", "cwd", "priority_weight",
+)  # fmt: skip
+PARAM_KEYS: Dict[str, Dict[str, Any]] = {
+    "type": {"type": "string", "enum": list(PARAM_TYPES), "description": "Default: that of the default value."},
+    "default": {"description": "The value when none is given; without it one must be given."},
+    "enum": {"type": "array", "minItems": 1, "description": "The only values allowed."},
+    "minimum": {"type": "number", "description": "For numbers."},
+    "maximum": {"type": "number", "description": "For numbers."},
+    "pattern": {"type": "string", "description": "A regular expression that a text must match."},
+    "description": {"type": "string", "description": "For people."},
+}
+TOP_KEYS: Dict[str, Dict[str, Any]] = {
+    "description": {"type": "string", "description": "What the pipeline does, in a line."},
+    "doc_md": {"type": "string", "description": "More, as Markdown."},
+    "owner": {"type": "string", "description": "Whom to ask."},
+    "tags": {"type": "array", "items": {"type": "string"}, "description": "Words to find it by."},
+    "timezone": {"type": "string", "description": "Zone of its schedule and dates, such as Asia/Seoul. Default: the site's."},
+    "schedule": {
+        "type": ["string", "object", "null"], "additionalProperties": False,
+        "properties": {"every": {"type": ["string", "number"], "description": "A distance: 30m, 2h, 3d, 2w, 1mo."}},
+        "description": "A cron expression in quotes, a preset (\"@daily\"), {every: 3d}, or nothing: by hand only.",
+    },
+    "start_date": {"type": "string", "description": "Not due before this day or moment."},
+    "end_date": {"type": "string", "description": "Not due after this day or moment."},
+    "catchup": {
+        "type": ["string", "boolean"], "enum": ["last", "all", "none", True, False],
+        "description": "For times missed while the daemon was down: last, all or none. Default: last.",
+    },
+    "catchup_limit": {"type": "integer", "minimum": 1, "description": "At most this many of them."},
+    "logical_date": {
+        "type": "string", "enum": ["due", "interval_start"],
+        "description": "due: ds is the day a run starts. interval_start: the day before, as Airflow 2. Default: the site's.",
+    },
+    "max_active_runs": {"type": "integer", "minimum": 1, "description": "Runs of this pipeline at once. Default: 1."},
+    "max_active_steps": {"type": "integer", "minimum": 1, "description": "Steps of one run at once. Default: as slots allow."},
+    "depends_on_past": {"type": "boolean", "description": "For the daemon: a date waits until the one before succeeded."},
+    "timeout": {**_DURATION, "description": "A whole run may take this long."},
+    "params": {
+        "type": "object",
+        "additionalProperties": {
+            "type": ["string", "number", "boolean", "array", "object"], "additionalProperties": False, "properties": PARAM_KEYS,
+        },
+        "description": "What may differ from run to run: name: value, or name: {type, default, enum ...}.",
+    },
+    "env": {**_ENV, "description": "Environment variables of every step; texts are templates."},
+    "defaults": {"$ref": "#/$defs/defaults", "description": "What holds for every step that does not say otherwise."},
+    "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}, "description": "The steps."},
+}
+
+
+@lru_cache(maxsize=1)
+def build() -> Dict[str, Any]:
+    """The whole schema."""
+    kinds = {name: module.SCHEMA for name, module in steps.KINDS.items()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "runner pipeline",
+        "type": "object",
+        "required": ["steps"],
+        "additionalProperties": False,
+        "patternProperties": {"^x-": {"description": "Yours: for YAML anchors, read by nobody."}},
+        "properties": {**TOP_KEYS, "defaults": {"$ref": "#/$defs/defaults"}},
+        "$defs": {
+            "defaults": {
+                "type": "object", "additionalProperties": False,
+                "description": TOP_KEYS["defaults"]["description"],
+                "properties": {name: STEP_KEYS[name] for name in DEFAULT_KEYS},
+            },
+            "step": {
+                "type": "object", "required": ["id"], "additionalProperties": False,
+                "description": "A step: its id, what it needs, and one key that says what it does.",
+                "properties": {**STEP_KEYS, **kinds},
+            },
+        },
+    }
+
+
+def text() -> str:
+    """As it stands in schemas/pipeline.schema.json."""
+    return json.dumps(build(), ensure_ascii=False, indent=2) + "\n"
