@@ -110,9 +110,10 @@ def _load(app: App, path: str) -> model.Pipeline:
 
 def check_all(app: App, paths: Sequence[str]) -> Tuple[List[str], List[model.Problem]]:
     """The files found at the paths and all that is wrong with them."""
-    from runner.spec.folder import check_paths
+    from runner.spec import folder
 
-    return check_paths(paths, app.site(), app.config.check_cache)
+    reports = folder.check_paths(paths, app.config, app.config.check_cache)
+    return [report.path for report in reports], [problem for report in reports for problem in report.problems]
 
 
 def _check_stdin(app: App, name: str) -> Tuple[List[str], List[model.Problem], Optional[model.Pipeline]]:

@@ -6,17 +6,19 @@ import os
 import sqlite3
 import sys
 from datetime import datetime
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 from zoneinfo import ZoneInfo
 
 import click
 
-from runner import logtail, model, ownership
+from runner import __version__, logtail, model, ownership
 from runner.cli import table
 from runner.cli.app import SUFFIXES, App
 from runner.cli.completion import complete_pipeline, complete_run
+from runner.cli.duecache import DueCache
 from runner.cli.finding import find_run, is_worked_on, shown_state, zone_of
 from runner.clock import from_text
+from runner.spec import folder
 
 _json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 LOG_LINES = 10  # of each failed step
@@ -38,9 +40,9 @@ def _limit() -> Optional[int]:
 
 
 class Entry(NamedTuple):
-    """One pipeline file, good or not, as far as it can be told without reading it."""
+    """One pipeline file, good or not."""
 
-    file: Any  # spec.folder.Summary
+    file: folder.FileReport
     due: Optional[datetime]  # the next time, in the pipeline's zone
     last: Optional[sqlite3.Row]  # its newest run
     last_state: str
@@ -59,38 +61,49 @@ def list_(app: App, as_json):
         app.say(f"there is no pipeline in {app.config.pipelines}; put a .yaml file there, or give a path: runner run FILE")
         return
     app.out("\n".join(_list_lines(entries)))
-    broken = sum(bool(entry.file.problem) for entry in entries)
+    broken = sum(not entry.file.good for entry in entries)
     if broken:
         app.say(f"  {broken} with faults: runner check   says all of them")
 
 
 def _list_lines(entries: Sequence[Entry]) -> Iterator[str]:
     """The good ones as a table, below it the others, each with its first fault."""
-    limit, broken = _limit(), [entry.file for entry in entries if entry.file.problem]
-    rows = [_entry_row(entry) for entry in entries if not entry.file.problem]
+    limit, broken = _limit(), [entry.file for entry in entries if not entry.file.good]
+    rows = [_entry_row(entry) for entry in entries if entry.file.good]
     yield from table.columns(("pipeline", "schedule", "next due", "last run", "owner", "tags"), rows, limit)
     if rows and broken:
         yield ""
-    cells = [(file.name, f"{click.style('x', fg='red')} {table.one_line(file.problem)}") for file in broken]
+    cells = [(file.name, f"{click.style('x', fg='red')} {table.one_line(_first_fault(file))}") for file in broken]
     yield from table.columns(("with faults", "the first"), cells, limit)
+
+
+def _first_fault(file: folder.FileReport) -> Optional[str]:
+    errors = [problem for problem in file.problems if problem.severity == "error"]
+    return f"line {errors[0].line}: {errors[0].message}" if errors else None
 
 
 def _entries(app: App) -> Iterator[Entry]:
     """From the folder's cache, the cache of due times and one query: no file is read that has not changed."""
-    from runner.cli.duecache import DueCache
-    from runner.spec import folder
-
-    cache = DueCache(os.path.join(os.path.dirname(app.config.check_cache), "due.json"))
+    config = app.config
+    if not os.path.isdir(config.pipelines):
+        return
+    cache = DueCache(os.path.join(os.path.dirname(config.check_cache), "due.json"))
     store = app.store_if_any()
     last = {row["pipeline"]: row for row in store.db.all("last_run_each")} if store else {}
     now = app.clock.now()
-    for file in folder.summaries(app.config.pipelines, app.site(), app.config.check_cache):
-        due = None
-        if file.schedule and not file.problem:
-            due = cache.get(f"{file.path}:{file.digest}:{file.timezone}", now, lambda: _find_due(app, file.path, now))
+    for file in folder.check_paths([config.pipelines], config, config.check_cache):
         row = last.get(file.name)
-        yield Entry(file, due.astimezone(ZoneInfo(file.timezone)) if due else None, row, _last_state(app, row))
+        yield Entry(file, _due(app, file, cache, now), row, _last_state(app, row))
     cache.save()
+
+
+def _due(app: App, file: folder.FileReport, cache: DueCache, now: datetime) -> Optional[datetime]:
+    if not file.summary or not file.summary["schedule"]:
+        return None
+    about = os.stat(file.path)
+    key = f"{__version__}|{file.summary['timezone']}|{about.st_mtime_ns}|{about.st_size}|{file.path}"
+    due = cache.get(key, now, lambda: _find_due(app, file.path, now))
+    return due.astimezone(ZoneInfo(file.summary["timezone"])) if due else None
 
 
 def _find_due(app: App, path: str, now: datetime) -> Optional[datetime]:
@@ -110,18 +123,19 @@ def _last_state(app: App, row: Optional[sqlite3.Row]) -> str:
 
 
 def _entry_row(entry: Entry) -> Sequence[str]:
-    file = entry.file
+    about: Mapping[str, Any] = entry.file.summary or {}
     last = f"{table.signed(entry.last_state)} {entry.last['name'].partition('@')[2]}" if entry.last else ""
-    due = f"{entry.due:%Y-%m-%d %H:%M %Z}" if entry.due else ("never again" if file.schedule else "")
-    return (file.name, file.schedule or "", due, last, table.one_line(file.owner), ", ".join(file.tags))
+    due = f"{entry.due:%Y-%m-%d %H:%M %Z}" if entry.due else ("never again" if about.get("schedule") else "")
+    return (entry.file.name, about.get("schedule") or "", due, last, table.one_line(about.get("owner", "")), ", ".join(about.get("tags", ())))
 
 
 def _entry_json(entry: Entry) -> Dict[str, Any]:
     file, last = entry.file, entry.last
+    about: Mapping[str, Any] = file.summary or {}
     return {
-        "name": file.name, "path": file.path, "problem": file.problem or None, "schedule": file.schedule or None,
-        "timezone": file.timezone, "next_due": entry.due, "owner": file.owner, "tags": list(file.tags),
-        "description": file.description,
+        "name": file.name, "path": file.path, "problem": _first_fault(file), "schedule": about.get("schedule"),
+        "timezone": about.get("timezone"), "next_due": entry.due, "owner": about.get("owner", ""), "tags": list(about.get("tags", ())),
+        "description": about.get("description", ""),
         "last_run": {"name": last["name"], "state": last["state"], "interrupted": entry.last_state == "interrupted",
                      "ended_at": _own_time(last["ended_at"], last["timezone"])} if last else None,
     }
