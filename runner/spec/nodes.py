@@ -1,410 +1,860 @@
-"""YAML text to plain data, with the place of every key and value, and none of YAML 1.1's surprises (semantics D28).
+"""YAML with places: plain data, where each of it stands in the file, and faults told in our own words.
 
-`no`, `12:30`, `0755` and dates stay text; a key twice, a key that is no text, tags, bombs and depth are faults. The C
-parser does the work where it is there.
+Stricter than YAML 1.1: `no`, `12:30`, `0755` and `2024-01-31` stay text, a key stands once, a key is text, and
+nothing in a file can crash the process or blow up its memory.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 import yaml
 
 from runner.model import Mark, Problem
+from runner.spec.report import split_lines
 
-Path = Tuple[Any, ...]
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_NODES = 200_000
-_BASE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_PROBLEMS = 100
+MAX_DIGITS = 1000
+
+Path = Tuple[Any, ...]
+
+_Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class FloatText(float):
-    """A number that remembers how it was written: 3.10 stays 3.10 in a text."""
+    """A float that remembers how it was written: str() of `3.10` is 3.10."""
 
     text: str
 
-    def __new__(cls, value: float, text: str) -> "FloatText":
-        made = super().__new__(cls, value)
-        made.text = text
-        return made
+    def __new__(cls, text: str) -> "FloatText":
+        plain = text.lower().lstrip("+-")
+        if plain in (".inf", ".nan"):
+            value = float(text.lower().replace(".", ""))
+        else:
+            value = float(text)
+        self = super().__new__(cls, value)
+        self.text = text
+        return self
 
     def __str__(self) -> str:
         return self.text
 
+    def __reduce__(self):
+        return (FloatText, (self.text,))
 
-class _Loader(_BASE):  # type: ignore[misc, valid-type]
-    """YAML 1.2's core: true and false, decimal numbers, null, merge keys; all else is text."""
+
+# ---------------------------------------------------------------------------------------------- what a plain word is
+
+_TAG = "tag:yaml.org,2002:"
+_STR, _INT, _FLOAT, _BOOL, _NULL = _TAG + "str", _TAG + "int", _TAG + "float", _TAG + "bool", _TAG + "null"
+_MAP, _SEQ = _TAG + "map", _TAG + "seq"
+_MERGE = "?merge"  # a plain <<: a merge as a key, text as a value
+_WORD = "?word"  # text here, something else for YAML 1.1
+_TEXTS = frozenset({_STR, _WORD, _MERGE})
+
+_INT_RE = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
+_FLOAT_RE = re.compile(
+    r"(?:[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+)
+_SIXTY_RE = re.compile(r"[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?\Z")
+_WORDS = {"": _NULL, "~": _NULL, "null": _NULL, "Null": _NULL, "NULL": _NULL, "<<": _MERGE}
+_TRUE = frozenset({"true", "True", "TRUE"})
+_FALSE = frozenset({"false", "False", "FALSE"})
+_WORDS.update({word: _BOOL for word in _TRUE | _FALSE})
+_YES_NO = frozenset(form for word in ("yes", "no", "on", "off") for form in (word, word.capitalize(), word.upper()))
+_WORDS.update({word: _WORD for word in _YES_NO})
+_NUMBER_START = frozenset("0123456789+-.")
 
 
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    ("int", r"^(?:[-+]?(?:0|[1-9][0-9]*))$", "-+0123456789"),
-    ("float", r"^(?:[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)|[-+]?\.[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$", "-+0123456789."),
-    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    ("merge", r"^(?:<<)$", "<"),
-):  # fmt: skip
-    _Loader.add_implicit_resolver("tag:yaml.org,2002:" + _tag, re.compile(_pattern), list(_first))
+class _Loader(_Base):  # type: ignore[misc,valid-type]
+    """Composes only; plain words are resolved by the rules above."""
 
-_TAGS = {"tag:yaml.org,2002:" + name for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge")}
+    def resolve(self, kind, value, implicit):
+        if kind is yaml.ScalarNode:
+            if not implicit[0]:
+                return _STR
+            tag = _WORDS.get(value)
+            if tag is not None:
+                return tag
+            if value[0] in _NUMBER_START:
+                if _INT_RE.match(value):
+                    return _INT
+                if _FLOAT_RE.match(value):
+                    return _FLOAT
+                if ":" in value and _SIXTY_RE.match(value):
+                    return _WORD
+            return _STR
+        return _SEQ if kind is yaml.SequenceNode else _MAP
+
+    def descend_resolver(self, current_node, current_index):
+        pass
+
+    def ascend_resolver(self):
+        pass
+
+
+# ------------------------------------------------------------------------------------------------------------ places
 
 
 class Marks:
-    """Where each key and value stands."""
+    """Where the parts of a document stand. A path that is not in the file has the place of its nearest ancestor."""
 
-    def __init__(self) -> None:
-        self._values: Dict[Path, yaml.Node] = {}
-        self._keys: Dict[Path, yaml.Node] = {}
-        self.lines: List[str] = []
+    def __init__(self, root: Any, lines: List[str], pairs: Optional[Dict[int, Dict[str, Tuple[Any, Any]]]] = None):
+        self._root = root
+        self._lines = lines
+        self._pairs = {} if pairs is None else pairs
 
-    def value(self, path: Path) -> Mark:
-        """Of a value; of the nearest one around it when it has none of its own."""
-        return _mark(self._nearest(self._values, path))
+    def _children(self, node: Any) -> Dict[Any, Tuple[Any, Any]]:
+        found = self._pairs.get(id(node))
+        if found is None:
+            found = {}
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    found.setdefault(key.value, (key, value))
+            self._pairs[id(node)] = found
+        return found
+
+    def _find(self, path: Path) -> Tuple[Any, Any]:
+        """(key node or None, value node) of the deepest part of the path that the file has."""
+        key, node = None, self._root
+        for part in path:
+            if isinstance(node, yaml.MappingNode):
+                pair = self._children(node).get(part)
+                if pair is None:
+                    break
+                key, node = pair
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and 0 <= part < len(node.value):
+                key, node = None, node.value[part]
+            else:
+                break
+        return key, node
+
+    def value(self, path: Path = ()) -> Mark:
+        """Where the value of that path starts."""
+        _, node = self._find(tuple(path))
+        return _mark(node.start_mark) if node is not None else Mark(1, 1)
 
     def key(self, path: Path) -> Mark:
-        node = self._keys.get(path)
-        return _mark(node) if node is not None else self.value(path)
-
-    def _nearest(self, table: Dict[Path, yaml.Node], path: Path) -> Optional[yaml.Node]:
-        while path not in table and path:
-            path = path[:-1]
-        return table.get(path)
+        """Where the key of that path starts; for an item of a list, where the item starts."""
+        key, node = self._find(tuple(path))
+        node = key if key is not None else node
+        return _mark(node.start_mark) if node is not None else Mark(1, 1)
 
     def in_text(self, path: Path, line: int, column: int) -> Mark:
-        """A place inside a text, both counted from 1, as a place in the file."""
-        node = self._values.get(path)
+        """Where in the file the place `line`:`column` (from 1) of a text stands."""
+        _, node = self._find(tuple(path))
         if not isinstance(node, yaml.ScalarNode):
             return self.value(path)
-        start = node.start_mark
+        place = _mark(node.start_mark)
+        row, start = self._content(place)
         if node.style == "|":
-            at = start.line + line  # 0-based line of the file
-            return Mark(at + 1, column + self._indent(start.line + 1, node.end_mark.line))
-        if node.style == ">" or line > 1 or node.end_mark.line > start.line:
-            return self._find(node, line, column)
-        return Mark(start.line + 1, start.column + column + (1 if node.style in ("'", '"') else 0))
+            row += line  # the header's own line is line 0
+            text = self._lines[row] if row < len(self._lines) else ""
+            return Mark(row + 1, column + self._indentation(node, row - line + 1, text))
+        if node.style == ">":
+            return self._walk(node.value, row + 1, 0, line, column) or Mark(row + 1 + line, column)
+        if node.end_mark.line == row:
+            if node.style in ("'", '"'):
+                return Mark(row + 1, self._quoted(node.style, row, start + 1, _offset(node.value, line, column)))
+            return Mark(row + 1, start + column)
+        start += 1 if node.style in ("'", '"') else 0
+        return self._walk(node.value, row, start, line, column) or place
 
-    def _indent(self, first: int, last: int) -> int:
-        """Blanks before a block's text: those of its first line that has any."""
-        for line in self.lines[first : last + 1]:
-            if line.strip():
-                return len(line) - len(line.lstrip(" "))
-        return 0
+    def _content(self, place: Mark) -> Tuple[int, int]:
+        """(row, column), from 0, where a scalar starts after its anchor and tag."""
+        row, at = place.line - 1, place.column - 1
+        while row < len(self._lines):
+            line = self._lines[row]
+            while at < len(line) and line[at] in " \t&!":
+                if line[at] in " \t":
+                    at += 1
+                    continue
+                while at < len(line) and line[at] not in " \t":
+                    at += 1
+            if at < len(line) and line[at] != "#":
+                return row, at
+            row, at = row + 1, 0
+        return place.line - 1, place.column - 1
 
-    def _find(self, node: yaml.ScalarNode, line: int, column: int) -> Mark:
-        """In folded text lines were joined: look for the words themselves."""
-        text = node.value.split("\n")
-        tail = text[line - 1][column - 1 :][:12].split("\n")[0] if line <= len(text) else ""
-        for number in range(node.start_mark.line, min(node.end_mark.line + 1, len(self.lines))):
-            at = self.lines[number].find(tail) if tail else -1
-            if at >= 0:
-                return Mark(number + 1, at + 1)
-        return _mark(node)
+    def _indentation(self, node: Any, first: int, text: str) -> int:
+        """How far a block of text is indented, seen at its first line that is not blank."""
+        for line, raw in zip(split_lines(node.value), self._lines[first:]):
+            if line.strip(" "):
+                return len(raw) - len(line)
+        return len(text) - len(text.lstrip(" "))
+
+    def _quoted(self, quote: str, row: int, at: int, offset: int) -> int:
+        """The column (from 1) of character `offset` of a quoted text on one line; escapes count as written."""
+        line = self._lines[row]
+        sizes = {"x": 4, "u": 6, "U": 10}
+        for _ in range(offset):
+            if quote == '"' and line[at : at + 1] == "\\":
+                at += sizes.get(line[at + 1 : at + 2], 2)
+            else:
+                at += 2 if quote == "'" and line[at : at + 2] == "''" else 1
+        return min(at, len(line)) + 1
+
+    def _walk(self, value: str, row: int, at: int, line: int, column: int) -> Optional[Mark]:
+        """For text that YAML folds: count the characters that are no space, in the value and in the file."""
+        offset = _offset(value, line, column)
+        while offset < len(value) and value[offset].isspace():
+            offset += 1
+        left = sum(1 for char in value[:offset] if not char.isspace())
+        while row < len(self._lines):
+            text = self._lines[row]
+            for index in range(at, len(text)):
+                if not text[index].isspace():
+                    if not left:
+                        return Mark(row + 1, index + 1)
+                    left -= 1
+            row, at = row + 1, 0
+        return None
 
 
-def _mark(node: Optional[yaml.Node]) -> Mark:
-    if node is None:
-        return Mark(1, 1)
-    mark = node.start_mark
+def _mark(mark: Any) -> Mark:
     return Mark(mark.line + 1, mark.column + 1)
+
+
+def _offset(value: str, line: int, column: int) -> int:
+    """The place of line:column in a text, as a count of characters."""
+    lines = value.split("\n")
+    return sum(len(text) + 1 for text in lines[: line - 1]) + column - 1
 
 
 @dataclass
 class Loaded:
-    data: Any = None
-    marks: Marks = field(default_factory=Marks)
-    problems: List[Problem] = field(default_factory=list)
-    text: str = ""
+    """What a file holds; `data` is None when it could not be read (or is empty)."""
+
+    data: Any
+    marks: Marks
+    problems: List[Problem]
+    text: str
+
+    @property
+    def errors(self) -> List[Problem]:
+        return [problem for problem in self.problems if problem.severity == "error"]
+
+
+# ------------------------------------------------------------------------------------------------------------- load
+
+
+class _Stop(Exception):
+    """The file cannot be read further."""
+
+    def __init__(self, line: int, column: int, message: str, hint: str = "", where: str = "", source: Optional[str] = None):
+        super().__init__(message)
+        self.line, self.column, self.message, self.hint, self.where = line, column, message, hint, where
+        self.source = source
 
 
 def load(raw: Union[bytes, str], file: str) -> Loaded:
-    """Read one document. `problems` says what is wrong; `data` is None when nothing can be said of it."""
-    out = Loaded()
-    text = _decode(raw, file, out)
-    if text is None:
-        return out
-    out.text = text
-    out.marks.lines = text.split("\n")
-    if _too_deep(text, file, out):
-        return out
-    node = _compose(text, file, out)
-    if node is not None:
-        out.data = _Builder(out, file).build(node)
-    return out
-
-
-def _tell(out: Loaded, file: str, line: int, column: int, message: str, hint: str = "", severity: str = "error") -> None:
-    lines = out.marks.lines
-    source = lines[line - 1].rstrip("\r") if 0 < line <= len(lines) else ""
-    out.problems.append(Problem(file, line, column, message, hint, severity, "", source))
-
-
-# ----------------------------------------------------------------------------------------------------------- decoding
-
-
-def _decode(raw: Union[bytes, str], file: str, out: Loaded) -> Optional[str]:
-    if isinstance(raw, str):
-        raw = raw.encode("utf-8", "surrogatepass")
-    if len(raw) > MAX_BYTES:
-        _tell(out, file, 1, 1, f"the file has {len(raw):,} bytes, more than {MAX_BYTES:,}", "keep data out of it: a step can read a file of its own")
-        return None
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        _tell(out, file, 1, 1, "the file is UTF-16", f"type: iconv -f utf-16 -t utf-8 {file} > new.yaml")
-        return None
+    """Read one YAML document. Never raises for what the file says: faults are in `problems`."""
+    text, lines, root, builder = "", [], None, None
+    data, problems = None, []
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        _not_utf8(raw, error.start, file, out)
-        return None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        _tell(out, file, line, 1, "the file holds a NUL byte", "it is no text file, or it was damaged: write it anew")
-        return None
+        text = _decode(raw, file)
+        lines = split_lines(text)
+        if _may_nest(text):
+            _check_depth(text)
+        root = _compose(text, lines)
+        builder = _Builder(file, lines)
+        if root is not None:
+            data = builder.build(root, (), 1)
+    except _Stop as stop:
+        data = None
+        source = stop.source
+        if source is None:
+            source = lines[stop.line - 1] if 1 <= stop.line <= len(lines) else ""
+        problems.append(Problem(file, stop.line, stop.column, stop.message, stop.hint, "error", stop.where, source))
+    if builder is not None:
+        problems = builder.problems + problems
+    return Loaded(data, Marks(root, lines, builder.memo if builder is not None else None), problems, text)
+
+
+# ----------------------------------------------------------------------------------------------------- bytes to text
+
+
+def _decode(raw: Union[bytes, str], file: str) -> str:
+    if isinstance(raw, str):
+        text = raw[1:] if raw.startswith("\ufeff") else raw
+        size = len(text) if len(text) > MAX_BYTES or text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        _check_size(size)
+    else:
+        _check_size(len(raw))
+        if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or _looks_utf16(raw):
+            raise _Stop(
+                1, 1, "the file is UTF-16, not UTF-8",
+                f"save it as UTF-8, or: iconv -f utf-16 -t utf-8 {file} > {file}.utf8", source="",
+            )
+        try:
+            text = raw.decode("utf-8-sig")
+        except UnicodeDecodeError as err:
+            raise _not_utf8(raw, file) from err
+    at = text.find("\0")
+    if at >= 0:
+        line, column = _place(text, at)
+        raise _Stop(line, column, f"line {line} holds a NUL byte: this is not a text file", "remove it, or write the file anew")
     return text
 
 
-def _not_utf8(raw: bytes, start: int, file: str, out: Loaded) -> None:
-    line = raw.count(b"\n", 0, start) + 1
-    column = len(raw[raw.rfind(b"\n", 0, start) + 1 : start].decode("utf-8", "replace")) + 1
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise _Stop(
+            1, 1, f"the file is larger than 1 MiB ({size:,} bytes)",
+            "split the pipeline, or move long scripts to files of their own", source="",
+        )
+
+
+def _looks_utf16(raw: bytes) -> bool:
+    head = raw[:64]
+    half = len(head) // 2
+    return half >= 2 and (head[1::2].count(0) * 2 > half or head[::2].count(0) * 2 > half) and not head.count(0) == len(head)
+
+
+def _not_utf8(raw: bytes, file: str) -> _Stop:
+    """Say which line is not UTF-8, and what it may be."""
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raw = raw[3:]
     try:
-        out.marks.lines = raw.decode("cp949").split("\n")
-        looks, hint = "; it looks like CP949 (EUC-KR)", f"type: iconv -f cp949 -t utf-8 {file} > new.yaml"
+        raw.decode("utf-8")
+        start = 0  # pragma: no cover - the caller has seen that it does not decode
+    except UnicodeDecodeError as err:
+        start = err.start
+    line = raw.count(b"\n", 0, start) + 1
+    begin = raw.rfind(b"\n", 0, start) + 1
+    end = raw.find(b"\n", start)
+    whole = raw[begin : end if end >= 0 else len(raw)].rstrip(b"\r")
+    column = len(raw[begin:start].decode("utf-8")) + 1
+    try:
+        raw.decode("cp949")
     except UnicodeDecodeError:
-        looks, hint = "", "save it as UTF-8: in vim, :set fileencoding=utf-8 and :w"
-    _tell(out, file, line, column, f"line {line} is not UTF-8{looks}", hint)
+        message = f"line {line} is not UTF-8 (byte 0x{raw[start]:02x})"
+        return _Stop(line, column, message, "save the file as UTF-8", source=whole.decode("utf-8", "replace"))
+    return _Stop(
+        line, column, f"line {line} is not UTF-8; it looks like CP949 (EUC-KR)",
+        f"iconv -f cp949 -t utf-8 {file} > {file}.utf8", source=whole.decode("cp949", "replace"),
+    )
 
 
-def _too_deep(text: str, file: str, out: Loaded) -> bool:
-    """The C parser would crash on great depth (PyYAML 895); only a text that could nest so far is looked at closely."""
-    widest = max((len(line) - len(line.lstrip(" -")) for line in out.marks.lines if line[:1] in " -"), default=0)
-    if text.count("[") + text.count("{") < MAX_DEPTH and widest < MAX_DEPTH:
-        return False
+def _place(text: str, at: int) -> Tuple[int, int]:
+    """line and column, from 1, of a character."""
+    before = split_lines(text[:at])
+    return len(before), len(before[-1]) + 1
+
+
+# -------------------------------------------------------------------------------------------------------- depth first
+
+_PREFIX = re.compile(r"^[ \t\-?:]*", re.M)
+_ODD_BREAK = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
+
+
+def _may_nest(text: str) -> bool:
+    """Whether a text could nest deeper than allowed: a cheap upper bound, so that usual files pay nothing."""
+    bound = text.count("[") + text.count("{")
+    if bound < MAX_DEPTH:
+        # A level of a block is opened by a line, and two open levels (list in a mapping apart) by different prefixes.
+        for prefix in set(_PREFIX.findall(text)):
+            bound += 2 * (1 + len(prefix) - prefix.count(" ") - prefix.count("\t"))
+    return bound >= MAX_DEPTH or _ODD_BREAK.search(text) is not None
+
+
+def _check_depth(text: str) -> None:
+    """The composer is recursive in C: a deep file must not reach it. Reading events is not recursive."""
     depth = 0
     try:
-        for event in yaml.parse(text, Loader=_Loader):
-            if isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
+        for event in yaml.parse(text, _Loader):
+            if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > MAX_DEPTH:
-                    mark = event.start_mark
-                    _tell(out, file, mark.line + 1, mark.column + 1, f"nested more than {MAX_DEPTH} deep", "a pipeline needs five; look for a [ or { that is not closed")
-                    return True
-            elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
+                    place = _mark(event.start_mark)
+                    raise _Stop(place.line, place.column, *_TOO_DEEP)
+            elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
-    except yaml.YAMLError:
-        pass  # said properly by _compose
-    return False
+    except (yaml.YAMLError, UnicodeEncodeError):
+        pass  # the composer meets the same fault at the same place, and no deeper
 
 
-# ------------------------------------------------------------------------------------------------------ syntax faults
+_TOO_DEEP = (f"nested deeper than {MAX_DEPTH} levels", "write the inner part flat, or check the brackets for one that is not closed")
 
 
-def _compose(text: str, file: str, out: Loaded) -> Optional[yaml.Node]:
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-    except yaml.MarkedYAMLError as error:
-        _syntax_fault(error, file, out)
-        return None
-    except (yaml.YAMLError, UnicodeError) as error:
-        position = getattr(error, "position", 0)
-        line = text.count("\n", 0, position) + 1
-        _tell(out, file, line, 1, f"a character that YAML does not allow: {str(error).splitlines()[0]}", "remove it")
-        return None
-    except RecursionError:
-        _tell(out, file, 1, 1, "nested too deep", "look for a [ or { that is not closed")
-        return None
-    finally:
-        loader.dispose()
-    return node
-
-
-_LEADING = {
-    "*": ("a plain value cannot begin with *", 'quote it: schedule: "*/5 * * * *"'),
-    "&": ("a plain value cannot begin with &", 'quote it: "&..."'),
-    "@": ("a plain value cannot begin with @", 'quote it: schedule: "@daily"'),
-    "%": ("a plain value cannot begin with %", 'quote it: "%..."'),
-    "`": ("a plain value cannot begin with a backtick", "quote it, or use a block:  bash: |"),
-    "!": ("a plain value cannot begin with !", 'quote it: "!..."'),
-    "|": ("something stands behind the |", "a block's text begins on the next line, indented"),
-    ">": ("something stands behind the >", "a block's text begins on the next line, indented"),
-}
-
-
-def _syntax_fault(error: yaml.MarkedYAMLError, file: str, out: Loaded) -> None:
-    """The parser's complaint in our words, at the place where a person would put the finger."""
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    context = (error.context_mark.line + 1, error.context_mark.column + 1) if error.context_mark else None
-    problem = f"{error.context or ''} {error.problem or ''}"
-    lines = out.marks.lines
-    source = lines[line - 1] if line <= len(lines) else ""
-
-    def say(message: str, hint: str, at: Optional[Tuple[int, int]] = None) -> None:
-        _tell(out, file, *(at or (line, column)), message, hint)
-
-    tab = _tab_indent(lines, line, context)
-    if tab:
-        return say("a tab at the beginning of the line", "YAML is indented with blanks: two for each level (vim: :retab)", tab)
-    if "quoted scalar" in problem and context:
-        return say("this quote is never closed", "close it on its line, or use a block:  bash: |", context)
-    if "undefined alias" in problem or "alias" in problem or "anchor" in problem:
-        if re.search(r":\s+\*[\w]*[/ ]|:\s+\*$", source) or "alphabetic" in problem or "did not find expected alphabetic" in problem:
-            return say(*_LEADING["*"], at=(line, source.find("*") + 1 or column))
-        return say(f"there is no anchor of that name: {source.strip()}", "an alias *name needs an anchor &name before it; a text that begins with * needs quotes")
-    value = re.match(r"\s*(?:- )*(?:[\w.-]+:\s+)?([*&@%`!|>])", source)
-    if value and value.group(1) in "@%`" and ("cannot start" in problem or "directive" in problem):
-        return say(*_LEADING[value.group(1)], at=(line, value.start(1) + 1))
-    if "block scalar" in problem and "expected a comment" in problem:
-        return say(*_LEADING["|"])
-    if "mapping values are not allowed" in problem:
-        return _second_colon(source, line, column, say, lines)
-    if "flow sequence" in problem or "flow mapping" in problem:
-        name = "[" if "sequence" in problem else "{"
-        return say(f"this {name} is never closed, or a comma is missing in it", f"close it with {']' if name == '[' else '}'}; quote texts that hold , or :", context)
-    if "could not find expected ':'" in problem:
-        first = context or (line, column)
-        text = lines[first[0] - 1].strip() if first[0] <= len(lines) else ""
-        return say(f"this line is no key: value: {text[:60]}", "write key: value; a text of several lines needs a block:  bash: |", first)
-    if "expected the node content" in problem or "did not find expected node content" in problem:
-        return say("a value is missing or begins with a sign that YAML keeps for itself", "quote the value")
-    if "block mapping" in problem or "block collection" in problem or "block sequence" in problem or "block end" in problem:
-        return say("this line is not indented like its neighbours", "keys of one level begin in one column; entries of a list begin with - in one column")
-    if "document" in problem:
-        return say("a second document begins here", "one file is one pipeline: remove the ---, or make two files")
-    return say((error.problem or "not readable as YAML").strip(), "look at this line and the one before")
-
-
-def _tab_indent(lines: List[str], line: int, context: Optional[Tuple[int, int]]) -> Optional[Tuple[int, int]]:
-    for number in (line, line - 1, context[0] if context else line):
-        if 0 < number <= len(lines):
-            found = re.match(r"( *)\t", lines[number - 1])
-            if found:
-                return number, found.end()
-    return None
-
-
-def _second_colon(source: str, line: int, column: int, say, lines: List[str]) -> None:
-    """`: ` inside a plain value, or a key that is deeper than the value before it."""
-    before = source[: column - 1]
-    if re.match(r"\s*(?:- )?[\w.-]+:\s+\S", before):
-        return say("a second ': ' in one value", 'quote the whole value, or use a block:  bash: |', (line, column))
-    return say("this key is indented deeper than the one before, which has a value already", "keys of one level begin in one column")
-
-
-# ----------------------------------------------------------------------------------------------------------- building
+# ---------------------------------------------------------------------------------------------------- nodes to values
 
 
 class _Builder:
-    """Nodes to dict and list, every place remembered."""
+    """Makes plain data of nodes. Aliases are expanded, and what they expand to is counted."""
 
-    def __init__(self, out: Loaded, file: str):
-        self._out, self._file = out, file
-        self._count = 0
+    def __init__(self, file: str, lines: List[str]):
+        self.file = file
+        self.lines = lines
+        self.problems: List[Problem] = []
+        self.memo: Dict[int, Dict[str, Tuple[Any, Any]]] = {}  # id of a mapping node -> its keys, merges included
+        self.left = MAX_NODES
         self._open: set = set()
-        self._over = False
+        self._merging: set = set()
+        self._said: set = set()
 
-    def build(self, node: yaml.Node) -> Any:
-        value = self._value(node, ())
-        return None if self._over else value
+    def say(self, node: Any, path: Path, message: str, hint: str = "", severity: str = "error") -> None:
+        line, column = node.start_mark.line + 1, node.start_mark.column + 1
+        if (line, column, message) in self._said or len(self.problems) >= MAX_PROBLEMS:
+            return
+        self._said.add((line, column, message))
+        source = self.lines[line - 1] if line <= len(self.lines) else ""
+        self.problems.append(Problem(self.file, line, column, message, hint, severity, where(path), source))
 
-    def _problem(self, node: yaml.Node, message: str, hint: str = "", severity: str = "error") -> None:
-        mark = _mark(node)
-        _tell(self._out, self._file, mark.line, mark.column, message, hint, severity)
+    def stop(self, node: Any, path: Path, message: str, hint: str = "") -> _Stop:
+        return _Stop(node.start_mark.line + 1, node.start_mark.column + 1, message, hint, where(path))
 
-    def _value(self, node: yaml.Node, path: Path) -> Any:
-        self._out.marks._values[path] = node
-        self._count += 1
-        if self._count > MAX_NODES:
-            if not self._over:
-                self._over = True
-                self._problem(node, f"more than {MAX_NODES:,} values, aliases counted each time", "aliases of aliases multiply: write it out, or less of it")
-            return None
-        if node.tag not in _TAGS:
-            self._problem(node, f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')}", "tags are not used here: remove it")
-            return None
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node)
+    def spend(self, node: Any, path: Path, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise self.stop(
+                node, path, f"the file grows to more than {MAX_NODES:,} values here",
+                "an alias (*name) repeats what it names: use fewer of them, or split the file",
+            )
+
+    def build(self, node: Any, path: Path, depth: int) -> Any:
+        kind = type(node)
+        if kind is yaml.ScalarNode:
+            self.spend(node, path, 1)
+            return node.value if node.tag == _STR else self.scalar(node, path)
+        if depth > MAX_DEPTH:
+            raise self.stop(node, path, *_TOO_DEEP)
         if id(node) in self._open:
-            self._problem(node, "an alias inside of what it names", "remove the alias")
-            return None
+            raise self.stop(node, path, "an alias (*name) stands inside what it names", "write the value out instead of repeating it")
         self._open.add(id(node))
-        try:
-            return self._sequence(node, path) if isinstance(node, yaml.SequenceNode) else self._mapping(node, path)
-        finally:
-            self._open.discard(id(node))
+        if kind is yaml.SequenceNode:
+            if node.tag != _SEQ:
+                self.bad_tag(node, path)
+            self.spend(node, path, 1 + len(node.value))
+            self.left += len(node.value)  # only held back: every item counts itself
+            found: Any = []
+            for item in node.value:
+                if type(item) is yaml.ScalarNode and item.tag == _STR:
+                    self.left -= 1
+                    found.append(item.value)
+                else:
+                    found.append(self.build(item, path + (len(found),), depth + 1))
+        else:
+            if node.tag != _MAP:
+                self.bad_tag(node, path)
+            pairs = self.pairs(node, path, 0)
+            self.spend(node, path, 1 + 2 * len(pairs))
+            self.left += len(pairs)
+            found = {}
+            for name, (_, value) in pairs.items():
+                if type(value) is yaml.ScalarNode and value.tag == _STR:
+                    self.left -= 1
+                    found[name] = value.value
+                else:
+                    found[name] = self.build(value, path + (name,), depth + 1)
+        self._open.discard(id(node))
+        return found
 
-    def _sequence(self, node: yaml.SequenceNode, path: Path) -> List[Any]:
-        out = []
-        for i, item in enumerate(node.value):
-            if self._over:
-                break
-            out.append(self._value(item, path + (i,)))
-        return out
+    def bad_tag(self, node: Any, path: Path) -> None:
+        tag = node.tag
+        shown = "!!" + tag[len(_TAG) :] if tag.startswith(_TAG) else tag
+        self.say(
+            node, path, f"the tag {shown} is not allowed here",
+            f"remove it; if the value starts with '!', quote it: \"{shown} ...\"",
+        )
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> Dict[str, Any]:
-        out: Dict[str, Any] = {}
-        merged: Dict[str, Any] = {}
-        seen: Dict[str, yaml.Node] = {}
-        for key_node, value_node in node.value:
-            if self._over:
-                break
-            if key_node.tag.endswith(":merge") and key_node.value == "<<":
-                self._merge(value_node, path, merged)
-                continue
-            key = self._key(key_node)
-            if key is None:
-                continue
-            if key in seen:
-                self._problem(key_node, f"the key {key} is here twice", f"the first one is on line {seen[key].start_mark.line + 1}: keep one of them")
-                continue
-            seen[key] = key_node
-            self._out.marks._keys[path + (key,)] = key_node
-            out[key] = self._value(value_node, path + (key,))
-        return {**{key: value for key, value in merged.items() if key not in out}, **out}
-
-    def _merge(self, node: yaml.Node, path: Path, merged: Dict[str, Any]) -> None:
-        """`<<: *x`: what is not said here is taken from there; the first of several wins."""
-        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        for source in sources:
-            if not isinstance(source, yaml.MappingNode):
-                self._problem(node, "<<: takes a mapping by its alias", "write <<: *name; to write a text that begins with <<, quote it")
-                return
-            before = dict(self._out.marks._values)
-            value = self._value(source, path)
-            for key, item in (value or {}).items():
-                merged.setdefault(key, item)
-            self._out.marks._values[path] = before.get(path, source)
-
-    def _key(self, node: yaml.Node) -> Optional[str]:
-        if not isinstance(node, yaml.ScalarNode):
-            self._problem(node, "a list or a mapping as a key", "a key is a text; a template as a value needs quotes: \"<< ds >>\"")
-            return None
-        if node.tag != "tag:yaml.org,2002:str" and node.style is None:
-            if node.tag.endswith((":int", ":float", ":bool", ":null", ":merge")):
-                self._problem(node, f"the key {node.value or 'nothing'} is no text", f'quote it: "{node.value}"')
+    def scalar(self, node: Any, path: Path) -> Any:
+        """The value of a scalar that is not simply text."""
+        tag, value = node.tag, node.value
+        if tag == _INT:
+            if len(value) > MAX_DIGITS:
+                self.say(node, path, f"a number of more than {MAX_DIGITS} digits", "quote it if it is text")
+                return value
+            if _INT_RE.match(value):
+                return int(value)
+        elif tag == _BOOL:
+            if value in _TRUE or value in _FALSE:
+                return value in _TRUE
+        elif tag == _NULL:
+            if _WORDS.get(value) == _NULL:
                 return None
-        key = node.value
-        odd = re.search("[\u00a0\u3000\ufeff\u200b]", key)
-        if odd:
-            name = {"\u00a0": "a no-break space", "\u3000": "a full-width blank", "\ufeff": "a byte order mark", "\u200b": "a zero-width blank"}[odd.group()]
-            self._problem(node, f"{name} in the key {key.strip()!r}", "it looks like a blank but is none: type the line anew")
-            return None
-        return key
+        elif tag == _FLOAT:
+            if _FLOAT_RE.match(value):
+                return FloatText(value)
+        elif tag == _WORD:
+            if value in _YES_NO:
+                say = "true" if value.lower() in ("yes", "on") else "false"
+                self.say(node, path, f"{value} is text here, not {say}", f'write {say}, or "{value}" if the text is meant', "warning")
+            else:
+                self.say(
+                    node, path, f"{value} is text here, not a number of base 60",
+                    f'write "{value}" to say so (other YAML readers take it for a number)', "warning",
+                )
+            return value
+        elif tag in _TEXTS:
+            return value
+        else:
+            self.bad_tag(node, path)
+            return value
+        self.say(node, path, f"{value!r} is not what its tag !!{tag[len(_TAG):]} says", "remove the tag")
+        return value
 
-    def _scalar(self, node: yaml.ScalarNode) -> Any:
-        kind, text = node.tag.rsplit(":", 1)[1], node.value
-        if kind == "str" or node.style in ("'", '"', "|", ">"):
-            if node.style is None and "\uff1a" in text:
-                self._problem(node, "a full-width colon", "type : and a blank instead of \uff1a")
-            return text
-        if kind == "bool":
-            return text.lower() == "true"
-        if kind == "null":
-            return None
-        if kind == "merge":
-            return text
-        if kind == "float":
-            return FloatText(float(text.replace(".inf", "inf").replace(".Inf", "inf").replace(".INF", "inf").replace(".nan", "nan").replace(".NaN", "nan").replace(".NAN", "nan")), text)
-        return int(text)
+    # ------------------------------------------------------------------------------------------------------- keys
+
+    def pairs(self, node: Any, path: Path, depth: int) -> Dict[str, Tuple[Any, Any]]:
+        """Keys of a mapping with their nodes; what it merges comes after its own keys."""
+        found = self.memo.get(id(node))
+        if found is not None:
+            return found
+        if id(node) in self._merging:
+            raise self.stop(node, path, "this mapping is merged (<<) into itself", "remove the << inside it")
+        if depth > MAX_DEPTH:
+            raise self.stop(node, path, *_TOO_DEEP)
+        self._merging.add(id(node))
+        found, merges = {}, []
+        for key, value in node.value:
+            if type(key) is yaml.ScalarNode and key.tag in _TEXTS:
+                name = key.value
+                if key.tag == _MERGE:
+                    merges.append((key, value))
+                    continue
+                if not name.isascii():
+                    self.check_key(key, path)
+                if name in found:
+                    line = found[name][0].start_mark.line + 1
+                    self.say(
+                        key, path + (name,), f"the key {name!r} stands twice: on line {line} and on line {key.start_mark.line + 1}",
+                        "keep one of them",
+                    )
+                    continue
+                found[name] = (key, value)
+            else:
+                self.bad_key(key, path)
+        for key, value in merges:
+            sources = value.value if type(value) is yaml.SequenceNode else [value]
+            for source in sources:
+                if type(source) is not yaml.MappingNode:
+                    self.say(
+                        source if source.start_mark.line == key.start_mark.line else key, path + ("<<",),
+                        "<< merges a mapping or a list of mappings", "write <<: *name, where &name marks a mapping",
+                    )
+                    continue
+                more = self.pairs(source, path, depth + 1)
+                self.spend(key, path, 1 + len(more))
+                for name, pair in more.items():
+                    found.setdefault(name, pair)
+        self._merging.discard(id(node))
+        self.memo[id(node)] = found
+        return found
+
+    def bad_key(self, key: Any, path: Path) -> None:
+        if type(key) is not yaml.ScalarNode:
+            line = self.lines[key.start_mark.line] if key.start_mark.line < len(self.lines) else ""
+            if "{{" in line:
+                self.say(key, path, "{{ ... }} is a mapping for YAML, not text", 'a template is written << ... >>; or quote it: "{{ ... }}"')
+            else:
+                self.say(key, path, "a key must be text, not a list or a mapping", "quote the key")
+            return
+        shown = {_INT: "a number", _FLOAT: "a number", _BOOL: "a boolean", _NULL: "empty"}.get(key.tag)
+        if shown is None:
+            self.bad_tag(key, path)
+        elif not key.value:
+            self.say(key, path, "a key is missing before ':'", "write the key, or quote the text")
+        else:
+            if key.tag == _NULL:
+                shown = "null"
+            self.say(key, path, f"the key {key.value} is {shown}, not text", f'quote it: "{key.value}":')
+
+    def check_key(self, key: Any, path: Path) -> None:
+        for char, name, hint in _ODD_IN_KEY:
+            if char in key.value:
+                self.say(key, path + (key.value,), f"the key {key.value!r} holds {name}", hint)
+                return
+
+
+_ODD_IN_KEY = (
+    ("\xa0", "a no-break space (U+00A0)", "replace it with an ordinary space; it often comes from copying a web page or a chat"),
+    ("\u3000", "a full-width space (U+3000)", "replace it with an ordinary space"),
+    ("\uff1a", "a full-width colon (U+FF1A)", "write an ordinary colon and a space: 'key: value'"),
+    ("\ufeff", "a byte order mark (U+FEFF)", "remove it; it often comes from joining two files"),
+    ("\u200b", "a space without width (U+200B)", "remove it"),
+)
+
+
+def where(path: Path) -> str:
+    """steps[2].bash for ("steps", 2, "bash")."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else str(part)
+    return text
+
+
+# ----------------------------------------------------------------------------------------------------- syntax faults
+
+
+def _compose(text: str, lines: List[str]) -> Any:
+    loader = None
+    try:
+        loader = _Loader(text)
+        return loader.get_single_node()
+    except yaml.MarkedYAMLError as err:
+        raise _explain(err, text, lines) from err
+    except (yaml.YAMLError, UnicodeEncodeError) as err:
+        raise _odd_character(text, err) from err
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+_UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _odd_character(text: str, err: Exception) -> _Stop:
+    found = _UNPRINTABLE.search(text)
+    if found is None:
+        return _Stop(1, 1, f"not readable as YAML: {err}")
+    line, column = _place(text, found.start())
+    code = f"U+{ord(found.group()):04X}"
+    return _Stop(line, column, f"a control character ({code}) is not allowed", f'remove it, or write it in double quotes as "\\u{ord(found.group()):04X}"')
+
+
+_ENTRY = re.compile(r"[ \t]*(?:[-?][ \t]+)*")
+_KEY = re.compile(r"""[ \t]*(?:[-?][ \t]+)*(?P<key>"[^"]*"|'[^']*'|[^\s#'"\[\]{},&*!|>%@`][^#:]*?)[ \t]*:(?=[ \t]|$)[ \t]*""")
+_PROPERTY = re.compile(r"[&!]\S*[ \t]+")
+
+
+def _quote(value: str) -> str:
+    """A value in quotes, as a person would write it."""
+    value = value.strip()
+    if '"' in value or "\\" in value:
+        return "'" + value.replace("'", "''") + "'"
+    return f'"{value}"'
+
+
+def _explain(err: Any, text: str, lines: List[str]) -> _Stop:
+    """A fault of syntax at its real place, with a remedy."""
+    context = err.context or ""
+    said = err.problem or ""
+    problem_mark = err.problem_mark or err.context_mark
+    context_mark = err.context_mark
+    place = _mark(problem_mark) if problem_mark is not None else Mark(1, 1)
+    opening = _mark(context_mark) if context_mark is not None else place
+
+    def line_of(mark: Mark) -> str:
+        return lines[mark.line - 1] if 1 <= mark.line <= len(lines) else ""
+
+    def at(mark: Mark, message: str, hint: str = "") -> _Stop:
+        return _Stop(mark.line, mark.column, message, hint)
+
+    line = line_of(place)
+
+    # ---- the document as a whole
+    if "single document" in context or "another document" in said:
+        return at(place, "a second document starts here; a file holds one", "remove the line ---, or write the rest to a file of its own")
+    if "undefined alias" in said:
+        name = _word(line, place.column)
+        if _is_cron(line[place.column - 1 :]):
+            return at(place, "a plain value cannot start with '*'", f"quote the schedule: {_schedule(line[place.column - 1:])}")
+        return at(
+            place, f"the alias {name} is not defined above",
+            f"mark a value as &{name[1:]} further up, or quote the text: {_quote(line[place.column - 1:])}",
+        )
+    if "duplicate anchor" in context:
+        return at(place, f"the anchor {_word(line, place.column)} is already defined on line {opening.line}", "give it another name")
+    if "recursive" in said:
+        return at(place, "an alias stands inside what it names", "write the value out")
+    if "directive" in context or "directive" in said:
+        return at(opening, "a line that starts with '%' is a directive of YAML", _starts_with_hint("%", line_of(opening), opening.column))
+
+    # ---- tabs
+    tab = _tab_in_indentation(line)
+    if tab and ("tab" in said or "cannot start any token" in said):
+        return at(Mark(place.line, tab), "a tab is not allowed in indentation", "indent with spaces; in vi: :set expandtab | retab")
+
+    # ---- values that start with a sign of YAML
+    if "scanning an alias" in context:
+        return at(opening, "a plain value cannot start with '*'", _starts_with_hint("*", line_of(opening), opening.column))
+    if "scanning an anchor" in context:
+        return at(opening, "a plain value cannot start with '&'" if _at_value(line_of(opening), opening.column)
+                  else "'&' cannot follow here", _starts_with_hint("&", line_of(opening), opening.column))
+    if "cannot start any token" in said:
+        sign = line[place.column - 1 : place.column] or "?"
+        if sign == "\t":
+            return at(place, "a tab is not allowed here", "use spaces")
+        return at(place, f"a plain value cannot start with '{sign}'", _starts_with_hint(sign, line, place.column))
+    if "tag" in context and "directive" not in context:
+        return at(opening, "a plain value cannot start with '!'", _starts_with_hint("!", line_of(opening), opening.column))
+    if "tag handle" in said or "undefined tag" in said:
+        return at(place, f"the tag {_word(line, place.column)} is not allowed here", _starts_with_hint("!", line, place.column))
+    if "block scalar" in context:
+        if "comment or" in said:
+            sign = line_of(opening)[opening.column - 1 : opening.column] or "|"
+            return at(
+                opening, f"after '{sign}' the text starts on the next line",
+                f"put the text on the lines below, indented; or quote a value that starts with '{sign}'",
+            )
+        return at(place, "the indentation of this block of text is wrong", "indent its lines by the same number of spaces, deeper than the key")
+
+    # ---- quotes
+    if "quoted scalar" in context:
+        if "escape" in said or "hexdecimal" in said or "hexadecimal" in said:
+            where_is = place if "\\" in line[max(0, place.column - 2) : place.column] else opening
+            return at(where_is, "a backslash in double quotes starts an escape, and this one is unknown", "use single quotes: 'C:\\dir', or write \\\\ for a backslash")
+        quote = line_of(opening)[opening.column - 1 : opening.column] or '"'
+        return at(opening, f"the quote {quote} opened here is not closed", f"close it with {quote} on the same line, or use a block: |")
+    long_quote = _long_quote(text, place)
+    if long_quote is not None:
+        quote = line_of(long_quote)[long_quote.column - 1 : long_quote.column] or '"'
+        return at(long_quote, f"the quote {quote} opened here is closed only on line {place.line if place.column > 1 else place.line - 1}",
+                  f"close it with {quote} on its own line")
+
+    # ---- brackets
+    if "flow sequence" in context or "flow mapping" in context:
+        sign = line_of(opening)[opening.column - 1 : opening.column] or "["
+        close = {"[": "]", "{": "}"}.get(sign, "]")
+        if place.line == opening.line:
+            return at(place, f"',' or '{close}' is missing in the list opened with '{sign}' at column {opening.column}",
+                      f"write '{close}' or ','; if this is no list, use a block: |, or quotes")
+        return at(opening, f"the bracket {sign} opened here is not closed", f"close it with {close}; if this is no list, quote the value")
+    full_width = line_of(opening).find("\uff1a")
+    if "could not find expected ':'" in said:
+        if full_width >= 0:
+            return at(Mark(opening.line, full_width + 1), "a full-width colon (U+FF1A) is no colon for YAML", "write an ordinary colon and a space: 'key: value'")
+        body = line_of(opening)
+        glued = re.match(r"[ \t]*(?:- +)*([A-Za-z_][\w-]*):(\S.*)", body)
+        if glued:
+            return at(opening, "a space is missing after ':'", f"write {glued.group(1)}: {glued.group(2)}")
+        if body.lstrip().startswith("-") and not re.match(r"[ \t]*-(?:[ \t]|$)", body):
+            return at(opening, "a space is missing after '-'", "write '- ' and then the item")
+        return at(opening, "this line is not 'key: value' (could not find the ':')",
+                  "add the ':' and a value; if it belongs to the text above, indent it deeper, under a block: |")
+
+    # ---- colons and indentation
+    if "mapping values are not allowed" in said:
+        return _stray_colon(place, lines)
+    if "sequence entries are not allowed" in said:
+        return at(place, "a list cannot start on the line of its key", "put '- ...' on the next line, indented")
+    if "mapping keys are not allowed" in said:
+        return at(place, "a key cannot stand here", "put it on a line of its own; quote a value that starts with '?'")
+    if "node content" in said:
+        sign = line[place.column - 1 : place.column]
+        return at(place, f"a plain value cannot start with '{sign}'" if sign else "a value is missing here", f"quote it: {_quote(line[place.column - 1:])}")
+    if "block collection" in context or "block sequence" in context:
+        if _entry_text(line, place.column):
+            return _after_value(place, line)
+        return at(place, f"wrong indentation: the list that starts on line {opening.line} goes on here without '- '",
+                  f"start the line with '- ', or indent it by {opening.column + 1} spaces as part of the item above, or less to end the list")
+    if "block mapping" in context or "block end" in said or "document start" in said:
+        if _entry_text(line, place.column):
+            return _after_value(place, line)
+        if line[place.column - 1 :].startswith("-"):
+            return at(place, "wrong indentation: a list item stands where a key is expected",
+                      f"line it up with the other items of its list, or with the keys at column {opening.column}")
+        return at(place, "wrong indentation: this line fits no line above it",
+                  f"line it up with its neighbours: the keys that start on line {opening.line} stand at column {opening.column}")
+    words = said if not context else f"{context}: {said}"
+    return at(place, f"not readable as YAML ({words})", "quote the value, or use a block: |")
+
+
+def _word(line: str, column: int) -> str:
+    found = re.match(r"[^\s,\]}]+", line[column - 1 :])
+    return found.group() if found else ""
+
+
+def _tab_in_indentation(line: str) -> int:
+    """Column of a tab before the first character of a line; 0 when there is none."""
+    lead = line[: len(line) - len(line.lstrip(" \t"))]
+    return lead.find("\t") + 1
+
+
+def _is_cron(value: str) -> bool:
+    words = value.split("#")[0].split()
+    return len(words) == 5 and all(re.match(r"[\d*/,\-A-Za-z?#]+\Z", word) for word in words)
+
+
+def _schedule(value: str) -> str:
+    return _quote(re.sub(r"\s+#.*", "", value))
+
+
+def _at_value(line: str, column: int) -> bool:
+    """Whether the column is where a value starts: after `key: ` or `- `."""
+    found = _KEY.match(line) or _ENTRY.match(line)
+    return bool(found) and found.end() == column - 1
+
+
+def _starts_with_hint(sign: str, line: str, column: int) -> str:
+    rest = line[column - 1 :]
+    before = _KEY.match(line)
+    key = before.group("key") if before and before.end() == column - 1 else ""
+    if not _at_value(line, column) and column > 1:
+        if before and line[before.end() :].strip():
+            return f"quote the whole value: {_quote(line[before.end():])}, or use a block: {before.group('key')}: |"
+        return f"quote it: {_quote(rest)}"
+    if key == "schedule" or (sign == "*" and _is_cron(rest)) or (sign == "@" and re.match(r"@[a-z]+\s*(#|$)", rest)):
+        return f"quote the schedule: {_schedule(rest)}"
+    if "#" in rest:
+        rest = re.sub(r"\s+#.*", "", rest)
+    return f"quote it: {_quote(rest)}"
+
+
+def _entry_text(line: str, column: int) -> bool:
+    """Whether something else stands before that column on its line."""
+    found = _ENTRY.match(line)
+    return bool(found) and found.end() < column - 1
+
+
+def _after_value(place: Mark, line: str) -> _Stop:
+    before = line[: place.column - 1].rstrip()
+    what = {'"': "the closing quote", "'": "the closing quote", "]": "the closing bracket", "}": "the closing bracket"}.get(before[-1:], "the value")
+    key = _KEY.match(line)
+    whole = line[key.end() :] if key else line
+    name = key.group("key") if key else "key"
+    return _Stop(place.line, place.column, f"more text after {what}",
+                 f"quote the whole value: {_quote(whole)}, or use a block: {name}: |")
+
+
+def _stray_colon(place: Mark, lines: List[str]) -> _Stop:
+    """A ': ' where no key can be: inside a plain value, or on a line that is indented too deep."""
+    line = lines[place.line - 1] if place.line <= len(lines) else ""
+    full_width = line.find("\uff1a")
+    key = _KEY.match(line)
+    if key and key.end() < place.column - 1:
+        value = line[key.end() :]
+        name = key.group("key")
+        return _Stop(place.line, place.column, "': ' inside a plain value",
+                     f"use a block: {name}: |\nand the text on the next line, indented; or quote it: {_quote(value)}")
+    above = place.line - 2
+    while above >= 0 and (not lines[above].strip() or lines[above].lstrip().startswith("#")):
+        above -= 1
+    upper = lines[above] if above >= 0 else ""
+    if full_width < 0 and "\uff1a" in upper:
+        return _Stop(above + 1, upper.find("\uff1a") + 1, "a full-width colon (U+FF1A) is no colon for YAML", "write an ordinary colon and a space: 'key: value'")
+    start = _ENTRY.match(line)
+    column = (start.end() if start else 0) + 1
+    known = _KEY.match(upper)
+    if known and upper[known.end() :].strip():
+        return _Stop(place.line, column, f"wrong indentation: this line is deeper than line {above + 1}, which already has a value (mapping values are not allowed here)",
+                     f"start it at column {known.start('key') + 1}, like {known.group('key')!r} above")
+    return _Stop(place.line, column, "a key is not allowed here (mapping values are not allowed here)",
+                 "check the indentation and that the line above ends with ':'; quote text that holds ': '")
+
+
+def _long_quote(text: str, place: Mark) -> Optional[Mark]:
+    """Where a quoted text over more than one line starts that ends just before the fault; None when there is none."""
+    last = None
+    try:
+        for token in yaml.scan(text, _Loader):
+            start = _mark(token.start_mark)
+            if (start.line, start.column) >= (place.line, place.column):
+                break
+            if isinstance(token, (yaml.ScalarToken, yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)):
+                last = token
+    except (yaml.YAMLError, UnicodeEncodeError):
+        pass
+    if isinstance(last, yaml.ScalarToken) and last.style in ("'", '"') and last.start_mark.line < last.end_mark.line:
+        if last.end_mark.line == place.line - 1:
+            return _mark(last.start_mark)
+    return None
