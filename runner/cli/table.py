@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import datetime
+from functools import lru_cache
 from typing import List, Optional, Sequence
 
 import click
@@ -68,18 +69,19 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], limit: Optiona
     """Lines with each column as wide as its widest cell; the last is cut at `limit` cells when one is given."""
     if not rows:
         return []
-    table = [list(header)] + [list(row) for row in rows]
-    widths = [max(width(row[i]) for row in table) for i in range(len(header))]
+    table = [[(cell, width(cell)) for cell in row] for row in (header, *rows)]
+    widths = [max(row[i][1] for row in table) for i in range(len(header) - 1)]
     lines = []
     for row in table:
-        line = "  ".join(fit(cell, widths[i]) for i, cell in enumerate(row[:-1]))
-        line = (line + "  " if line else "") + row[-1]
+        line = "".join(cell + " " * (wide - taken + 2) for (cell, taken), wide in zip(row, widths)) + row[-1][0]
         lines.append(fit(line, limit).rstrip() if limit and width(line) > limit else line.rstrip())
     return lines
 
 
 def clean(text: str) -> str:
     """A text that cannot move the cursor or ring: control characters as they are written in source, colours kept."""
+    if text.isprintable():
+        return text
     return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
 
 
@@ -88,11 +90,13 @@ def one_line(text: str) -> str:
     return clean(" ".join(text.split()))
 
 
+@lru_cache(maxsize=None)
 def state(text: str) -> str:
     """A state with its colour."""
     return click.style(text, fg=STATE_COLORS.get(text))
 
 
+@lru_cache(maxsize=None)
 def signed(text: str) -> str:
     """A state with its sign and colour; the sign says it without colours too."""
     return click.style(f"{STATE_SIGNS.get(text, ' ')} {text}", fg=STATE_COLORS.get(text))
