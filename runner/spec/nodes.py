@@ -320,9 +320,9 @@ def _not_utf8(raw: bytes, file: str) -> _Stop:
     """Say which line is not UTF-8, and what it may be."""
     if raw.startswith(b"\xef\xbb\xbf"):
         raw = raw[3:]
+    start = 0
     try:
         raw.decode("utf-8")
-        start = 0  # pragma: no cover - the caller has seen that it does not decode
     except UnicodeDecodeError as err:
         start = err.start
     line = raw.count(b"\n", 0, start) + 1
@@ -457,7 +457,7 @@ class _Builder:
 
     def bad_tag(self, node: Any, path: Path) -> None:
         tag = node.tag
-        shown = "!!" + tag[len(_TAG) :] if tag.startswith(_TAG) else tag
+        shown = _clip("!!" + tag[len(_TAG) :] if tag.startswith(_TAG) else tag)
         self.say(
             node, path, f"the tag {shown} is not allowed here",
             f"remove it; if the value starts with '!', quote it: \"{shown} ...\"",
@@ -487,8 +487,8 @@ class _Builder:
                 self.say(node, path, f"{value} is text here, not {say}", f'write {say}, or "{value}" if the text is meant', "warning")
             else:
                 self.say(
-                    node, path, f"{value} is text here, not a number of base 60",
-                    f'write "{value}" to say so (other YAML readers take it for a number)', "warning",
+                    node, path, f"{_clip(value)} is text here, not a number of base 60",
+                    f'write "{_clip(value)}" to say so (other YAML readers take it for a number)', "warning",
                 )
             return value
         elif tag in _TEXTS:
@@ -496,7 +496,7 @@ class _Builder:
         else:
             self.bad_tag(node, path)
             return value
-        self.say(node, path, f"{value!r} is not what its tag !!{tag[len(_TAG):]} says", "remove the tag")
+        self.say(node, path, f"{_clip(value)!r} is not what its tag !!{tag[len(_TAG):]} says", "remove the tag")
         return value
 
     # ------------------------------------------------------------------------------------------------------- keys
@@ -523,7 +523,7 @@ class _Builder:
                 if name in found:
                     line = found[name][0].start_mark.line + 1
                     self.say(
-                        key, path + (name,), f"the key {name!r} stands twice: on line {line} and on line {key.start_mark.line + 1}",
+                        key, path + (name,), f"the key {_clip(name)!r} stands twice: on line {line} and on line {key.start_mark.line + 1}",
                         "keep one of them",
                     )
                     continue
@@ -563,12 +563,12 @@ class _Builder:
         else:
             if key.tag == _NULL:
                 shown = "null"
-            self.say(key, path, f"the key {key.value} is {shown}, not text", f'quote it: "{key.value}":')
+            self.say(key, path, f"the key {_clip(key.value)} is {shown}, not text", f'quote it: "{_clip(key.value)}":')
 
     def check_key(self, key: Any, path: Path) -> None:
         for char, name, hint in _ODD_IN_KEY:
             if char in key.value:
-                self.say(key, path + (key.value,), f"the key {key.value!r} holds {name}", hint)
+                self.say(key, path + (key.value,), f"the key {_clip(key.value)!r} holds {name}", hint)
                 return
 
 
@@ -579,6 +579,11 @@ _ODD_IN_KEY = (
     ("\ufeff", "a byte order mark (U+FEFF)", "remove it; it often comes from joining two files"),
     ("\u200b", "a space without width (U+200B)", "remove it"),
 )
+
+
+def _clip(text: str) -> str:
+    """A word for a message: not longer than a line can hold."""
+    return text if len(text) <= 60 else text[:59] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def where(path: Path) -> str:
@@ -617,18 +622,17 @@ def _odd_character(text: str, err: Exception) -> _Stop:
     if found is None:
         return _Stop(1, 1, f"not readable as YAML: {err}")
     line, column = _place(text, found.start())
-    code = f"U+{ord(found.group()):04X}"
-    return _Stop(line, column, f"a control character ({code}) is not allowed", f'remove it, or write it in double quotes as "\\u{ord(found.group()):04X}"')
+    code = f"{ord(found.group()):04X}"
+    return _Stop(line, column, f"a control character (U+{code}) is not allowed", f'remove it, or write it in double quotes as "\\u{code}"')
 
 
 _ENTRY = re.compile(r"[ \t]*(?:[-?][ \t]+)*")
 _KEY = re.compile(r"""[ \t]*(?:[-?][ \t]+)*(?P<key>"[^"]*"|'[^']*'|[^\s#'"\[\]{},&*!|>%@`][^#:]*?)[ \t]*:(?=[ \t]|$)[ \t]*""")
-_PROPERTY = re.compile(r"[&!]\S*[ \t]+")
 
 
 def _quote(value: str) -> str:
     """A value in quotes, as a person would write it."""
-    value = value.strip()
+    value = _clip(value.strip())
     if '"' in value or "\\" in value:
         return "'" + value.replace("'", "''") + "'"
     return f'"{value}"'
@@ -726,7 +730,7 @@ def _explain(err: Any, text: str, lines: List[str]) -> _Stop:
         body = line_of(opening)
         glued = re.match(r"[ \t]*(?:- +)*([A-Za-z_][\w-]*):(\S.*)", body)
         if glued:
-            return at(opening, "a space is missing after ':'", f"write {glued.group(1)}: {glued.group(2)}")
+            return at(opening, "a space is missing after ':'", f"write {_clip(glued.group(1))}: {_clip(glued.group(2))}")
         if body.lstrip().startswith("-") and not re.match(r"[ \t]*-(?:[ \t]|$)", body):
             return at(opening, "a space is missing after '-'", "write '- ' and then the item")
         return at(opening, "this line is not 'key: value' (could not find the ':')",
@@ -750,6 +754,11 @@ def _explain(err: Any, text: str, lines: List[str]) -> _Stop:
     if "block mapping" in context or "block end" in said or "document start" in said:
         if _entry_text(line, place.column):
             return _after_value(place, line)
+        if line[place.column - 1 :].startswith(":"):
+            return at(place, "a key is missing before ':'", "write the key, or quote the text")
+        known = _KEY.match(lines[_above(lines, place.line)]) if _above(lines, place.line) >= 0 else None
+        if known and known.start("key") < place.column - 1:
+            return _stray_colon(place, lines)
         if line[place.column - 1 :].startswith("-"):
             return at(place, "wrong indentation: a list item stands where a key is expected",
                       f"line it up with the other items of its list, or with the keys at column {opening.column}")
@@ -761,7 +770,7 @@ def _explain(err: Any, text: str, lines: List[str]) -> _Stop:
 
 def _word(line: str, column: int) -> str:
     found = re.match(r"[^\s,\]}]+", line[column - 1 :])
-    return found.group() if found else ""
+    return _clip(found.group()) if found else ""
 
 
 def _tab_in_indentation(line: str) -> int:
@@ -791,7 +800,7 @@ def _starts_with_hint(sign: str, line: str, column: int) -> str:
     key = before.group("key") if before and before.end() == column - 1 else ""
     if not _at_value(line, column) and column > 1:
         if before and line[before.end() :].strip():
-            return f"quote the whole value: {_quote(line[before.end():])}, or use a block: {before.group('key')}: |"
+            return f"quote the whole value: {_quote(line[before.end():])}, or use a block: {_clip(before.group('key'))}: |"
         return f"quote it: {_quote(rest)}"
     if key == "schedule" or (sign == "*" and _is_cron(rest)) or (sign == "@" and re.match(r"@[a-z]+\s*(#|$)", rest)):
         return f"quote the schedule: {_schedule(rest)}"
@@ -810,10 +819,17 @@ def _after_value(place: Mark, line: str) -> _Stop:
     before = line[: place.column - 1].rstrip()
     what = {'"': "the closing quote", "'": "the closing quote", "]": "the closing bracket", "}": "the closing bracket"}.get(before[-1:], "the value")
     key = _KEY.match(line)
-    whole = line[key.end() :] if key else line
-    name = key.group("key") if key else "key"
-    return _Stop(place.line, place.column, f"more text after {what}",
-                 f"quote the whole value: {_quote(whole)}, or use a block: {name}: |")
+    whole = line[key.end() :] if key else line[_ENTRY.match(line).end() :]
+    block = f"{_clip(key.group('key'))}: |" if key else "|"
+    return _Stop(place.line, place.column, f"more text after {what}", f"quote the whole value: {_quote(whole)}, or use a block: {block}")
+
+
+def _above(lines: List[str], line: int) -> int:
+    """Row (from 0) of the next line above `line` (from 1) that says something; -1 when there is none."""
+    row = line - 2
+    while row >= 0 and (not lines[row].strip() or lines[row].lstrip().startswith("#")):
+        row -= 1
+    return row
 
 
 def _stray_colon(place: Mark, lines: List[str]) -> _Stop:
@@ -823,12 +839,10 @@ def _stray_colon(place: Mark, lines: List[str]) -> _Stop:
     key = _KEY.match(line)
     if key and key.end() < place.column - 1:
         value = line[key.end() :]
-        name = key.group("key")
+        name = _clip(key.group("key"))
         return _Stop(place.line, place.column, "': ' inside a plain value",
                      f"use a block: {name}: |\nand the text on the next line, indented; or quote it: {_quote(value)}")
-    above = place.line - 2
-    while above >= 0 and (not lines[above].strip() or lines[above].lstrip().startswith("#")):
-        above -= 1
+    above = _above(lines, place.line)
     upper = lines[above] if above >= 0 else ""
     if full_width < 0 and "\uff1a" in upper:
         return _Stop(above + 1, upper.find("\uff1a") + 1, "a full-width colon (U+FF1A) is no colon for YAML", "write an ordinary colon and a space: 'key: value'")
@@ -837,7 +851,7 @@ def _stray_colon(place: Mark, lines: List[str]) -> _Stop:
     known = _KEY.match(upper)
     if known and upper[known.end() :].strip():
         return _Stop(place.line, column, f"wrong indentation: this line is deeper than line {above + 1}, which already has a value (mapping values are not allowed here)",
-                     f"start it at column {known.start('key') + 1}, like {known.group('key')!r} above")
+                     f"start it at column {known.start('key') + 1}, like {_clip(known.group('key'))!r} above")
     return _Stop(place.line, column, "a key is not allowed here (mapping values are not allowed here)",
                  "check the indentation and that the line above ends with ':'; quote text that holds ': '")
 
