@@ -1,7 +1,8 @@
 """`<< expression >>` in texts: find, check, render (semantics D1 to D11). Pure: no clock, no file, nothing of the machine.
 
-`lexer` decides what is a tag and what is shell, `names` is what a tag may say, `sandbox` is the one Jinja environment,
-`syntax` parses with it, `analysis` checks before a run, `rendering` fills in.
+`lexer` decides what is a tag and what is shell, `names` is what a tag may say, `sandbox` is the one Jinja environment with
+the functions of `filters`, `syntax` parses with it, `analysis` checks before a run, `rendering` fills in, `foreign` finds
+tags of other systems.
 A text without a tag comes back as it is and costs no import.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import AbstractSet, Any, Iterable, List, Mapping, Optional, Set
 
 from runner.errors import RunnerError
-from runner.template import lexer
+from runner.template import foreign, lexer
 from runner.template.lexer import TemplateFault
 from runner.template.names import NAMES, context, environment
 
@@ -34,11 +35,13 @@ def find_faults(text: str, *, params: Iterable[str] = (), upstream: Optional[Abs
 
     `params`: names of the pipeline's parameters. `upstream`: the steps whose outputs may be read; None leaves that open.
     """
-    if not lexer.may_hold_tags(text):
-        return []
-    from runner.template import analysis
+    names = frozenset(params)
+    faults = foreign.find(text, names) if "{{" in text else []
+    if lexer.may_hold_tags(text):
+        from runner.template import analysis
 
-    return analysis.find_faults(text, frozenset(params), upstream)
+        faults += analysis.find_faults(text, names, upstream)
+    return sorted(faults, key=lambda each: (each.line, each.column)) if len(faults) > 1 else faults
 
 
 def find_expression_faults(

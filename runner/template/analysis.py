@@ -2,140 +2,154 @@
 
 from __future__ import annotations
 
-import difflib
-from functools import lru_cache
-from typing import AbstractSet, FrozenSet, List, Optional, Set, Tuple
+from typing import AbstractSet, FrozenSet, Iterable, List, Optional, Set
 
 import jinja2
-import jinja2.meta
-import jinja2.nodes
 
-from runner.template.lexer import TemplateFault, fault
-from runner.template.names import NAMES
-from runner.template.sandbox import env
-from runner.template.syntax import names_of, parse, pieces_of, plain_words, references_of, source, tree_of
+from runner.template.lexer import Piece, Places, TemplateFault
+from runner.template.names import NAMES, PARTS
+from runner.template.sandbox import CLOCK_WORDS, NO_CLOCK
+from runner.template.syntax import Fault, compile_text, expression, inside_of, nearest, pieces_of, plain_words, source
 
 _BUILT_IN = frozenset({"range", "dict"})  # Jinja's own harmless functions
+_GOOD = NAMES | _BUILT_IN
+_XCOM = "write outputs.STEP.KEY; a step hands values on by writing key=value lines to $RUNNER_OUTPUT"
 _FOREIGN = {  # words of other systems -> ours
-    "var": "variables come with a later version; today: params.NAME or an environment variable",
-    "conn": "connections come with a later version",
-    "ti": "write outputs.STEP.KEY instead of ti.xcom_pull",
-    "task_instance": "write outputs.STEP.KEY instead of xcom_pull",
-    "dag": "write << pipeline >>", "dag_run": "write << run.name >>, << params.x >>",
+    "var": "write params.NAME, or $NAME from env:", "conn": "write params.NAME, or $NAME from env:",
+    "ti": _XCOM, "task_instance": _XCOM,
+    "dag": "write << pipeline >>", "dag_run": "write << run.name >>, or << params.x >> for its conf",
     "task": "write << step >>", "env": "write $NAME: the environment reaches every step",
     "prev_execution_date": "write << data_interval_start >>", "next_execution_date": "write << data_interval_end >>",
+    "prev_data_interval_start_success": "write << prev_success.data_interval_start >>",
+    "prev_data_interval_end_success": "write << prev_success.data_interval_end >>",
     "session_date": "write << ds >>", "session_time": "write << ts >>",
+    "now": "nothing here may ask the clock: write << ds >> or << ts >>",
+    "today": "nothing here may ask the clock: write << ds >>",
+    "dateutil": "write relativedelta(months=1)", "time": "nothing here may ask the clock: write << ts >>",
 }  # fmt: skip
 
 
 def find_faults(text: str, params: FrozenSet[str], upstream: Optional[AbstractSet[str]]) -> List[TemplateFault]:
-    pieces, faults = pieces_of(text)
-    faults = list(faults)
-    declared = _declared(pieces)
+    pieces, found = pieces_of(text)
+    faults, places = list(found), Places(text)
+    blocks = any(piece.kind == "block" for piece in pieces)
+    own = declared(pieces) if blocks else frozenset()
     for piece in pieces:
-        if piece.kind == "tag":
-            for message, hint in _expression_faults(piece.text, params, upstream, declared):
-                faults.append(fault(text, piece.offset, f"<< {piece.text} >>: {message}", hint))
-    if any(piece.kind == "block" for piece in pieces):
-        faults += _block_faults(text, pieces, params, upstream)
-    return sorted(faults, key=lambda each: (each.line, each.column))
+        inside = "" if piece.kind == "text" else inside_of(piece)
+        if inside:
+            for message, hint in of_expression(inside, params, upstream, own):
+                faults.append(places.fault(piece.offset, f"{shown(piece)}: {message}", hint))
+    if blocks:
+        faults += _unbalanced(pieces, places)
+    return faults
 
 
-def expression_faults(expression: str, params: FrozenSet[str], upstream: Optional[AbstractSet[str]]) -> List[TemplateFault]:
-    tree, why = parse(expression)
-    if tree is None:
-        return [TemplateFault(1, 1, f"{expression}: {why}")]
-    found = _expression_faults(expression, params, upstream, frozenset())
-    return [TemplateFault(1, 1, f"{expression}: {message}", hint) for message, hint in found]
+def expression_faults(text: str, params: FrozenSet[str], upstream: Optional[AbstractSet[str]]) -> List[TemplateFault]:
+    known = expression(text)
+    if known.names is None:
+        return [TemplateFault(1, 1, f"{text}: {known.why}")]
+    return [TemplateFault(1, 1, f"{text}: {message}", hint) for message, hint in of_expression(text, params, upstream, frozenset())]
 
 
 def references(text: str) -> Set[str]:
-    pieces, _ = pieces_of(text)
-    return {reference for piece in pieces if piece.kind != "text" for reference in references_of(piece.text)}
-
-
-def _expression_faults(expression: str, params, upstream, declared: FrozenSet[str]) -> List[Tuple[str, str]]:
-    names, _ = names_of(expression)
-    out = [_unknown(name) for name in sorted((names or frozenset()) - NAMES - _BUILT_IN - declared)]
-    if _lacks_else(expression):
-        out.append(("`a if b` without else is nothing when b is false", "write: a if b else 'something'"))
-    unknown_filter = _filter_fault(expression)
-    if unknown_filter:
-        out.append(unknown_filter)
-    for reference in sorted(references_of(expression)):
-        problem = _reference_fault(reference.split("."), params, upstream)
-        if problem:
-            out.append(problem)
+    out: Set[str] = set()
+    for piece in pieces_of(text)[0]:
+        if piece.kind != "text":
+            out |= expression(inside_of(piece)).references
     return out
 
 
-def _unknown(name: str) -> Tuple[str, str]:
+def shown(piece: Piece) -> str:
+    return f"<< {piece.text} >>" if piece.kind == "tag" else f"<% {piece.text} %>"
+
+
+def of_expression(text: str, params: FrozenSet[str], upstream: Optional[AbstractSet[str]], own: FrozenSet[str]) -> List[Fault]:
+    """Faults of one expression. `own`: names that blocks around it make."""
+    known = expression(text)
+    if known.names is None:
+        return [(known.why, "")]
+    out = [_unknown(name, text, upstream) for name in sorted(known.names - _GOOD - own)] if known.names - _GOOD else []
+    out += known.faults
+    for reference in sorted(known.references):
+        path = reference.split(".")
+        if path[0] not in own:
+            problem = _of_reference(path, params, upstream)
+            if problem:
+                out.append(problem)
+    return out
+
+
+def _unknown(name: str, text: str, upstream: Optional[AbstractSet[str]]) -> Fault:
     hint = _FOREIGN.get(name)
     if hint is None:
-        near = difflib.get_close_matches(name.lower(), sorted(NAMES), 1, 0.6)
-        hint = (f"did you mean {near[0]}? " if near else "") + "To keep << as it is, write <<!"
+        near = nearest(name, NAMES)
+        hint = (f"did you mean {near}? " if near else "") + "To keep << as it is, write <<!"
     return f"unknown name {name!r}", hint
 
 
-@lru_cache(maxsize=4096)
-def _lacks_else(expression: str) -> bool:
-    tree = tree_of(expression)
-    return tree is not None and any(node.expr2 is None for node in tree.find_all(jinja2.nodes.CondExpr))
-
-
-@lru_cache(maxsize=4096)
-def _filter_fault(expression: str) -> Optional[Tuple[str, str]]:
-    tree = tree_of(expression)
-    for node in tree.find_all(jinja2.nodes.Filter) if tree is not None else ():
-        if node.name not in env().filters:
-            near = difflib.get_close_matches(node.name, list(env().filters), 1, 0.6)
-            return f"there is no filter {node.name!r}", f"did you mean {near[0]}?" if near else "filters: sh, sql, hql, json, ds, ts, default, upper, lower, replace, int ..."
+def _of_reference(path: List[str], params: FrozenSet[str], upstream: Optional[AbstractSet[str]]) -> Optional[Fault]:
+    name, part = path[0], path[1]
+    if name == "params" and part not in params:
+        near = nearest(part, params, 0.5)
+        return f"there is no parameter {part!r}", f"did you mean params.{near}?" if near else "declare it under params:"
+    if name == "outputs" and upstream is not None and part not in upstream:
+        return _not_upstream(part, upstream)
+    if name not in ("params", "outputs") and CLOCK_WORDS & set(path):
+        return NO_CLOCK, "write << ds >>, << ts >> or << logical_date >>"
+    if part not in PARTS.get(name, (part,)):
+        near = nearest(part, PARTS[name])
+        return f"{name} has no {part!r}", f"did you mean {name}.{near}?" if near else f"it has {', '.join(PARTS[name])}"
     return None
 
 
-def _reference_fault(path: List[str], params: FrozenSet[str], upstream: Optional[AbstractSet[str]]) -> Optional[Tuple[str, str]]:
-    if path[0] == "params" and len(path) > 1 and path[1] not in params:
-        near = difflib.get_close_matches(path[1], sorted(params), 1, 0.5)
-        return f"there is no parameter {path[1]!r}", f"did you mean params.{near[0]}?" if near else "declare it under params:"
-    if path[0] == "outputs" and len(path) > 1 and upstream is not None and path[1] not in upstream:
-        near = difflib.get_close_matches(path[1], sorted(upstream), 1, 0.5)
-        hint = f"did you mean outputs.{near[0]}?" if near else f"add it to needs:, so that it has ended before  (needs: {path[1]})"
-        return f"step {path[1]!r} is not upstream of this one, so its outputs are not known here", hint
-    return None
+def _not_upstream(step: str, upstream: AbstractSet[str]) -> Fault:
+    message = f"step {step!r} is not upstream of this one, so its outputs are not known here"
+    dashed = [each for each in sorted(upstream) if each.startswith(step + "-")]
+    if dashed:  # outputs.load-raw.rows is a subtraction
+        return message, f"a name with - is written outputs['{dashed[0]}']"
+    near = nearest(step, upstream, 0.5)
+    return message, f"did you mean outputs.{near}?" if near else f"add it to needs:, so that it has ended before  (needs: {step})"
 
 
 # -------------------------------------------------------------------------------------------------------------- blocks
 
 
-def _declared(pieces) -> FrozenSet[str]:
+def declared(pieces: Iterable[Piece]) -> FrozenSet[str]:
     """Names that blocks of this text make: `for x in ..`, `set x = ..`."""
-    out: Set[str] = {"loop"}
+    out: Set[str] = set()
     for piece in pieces:
         if piece.kind == "block" and piece.text.startswith(("for ", "set ")):
-            head = piece.text[4:].split(" in ", 1)[0] if piece.text.startswith("for ") else piece.text[4:].split("=", 1)[0]
+            head = piece.text[4:].split(" in " if piece.text.startswith("for ") else "=", 1)[0]
             out.update(name.strip(" ()") for name in head.split(","))
+            out.add("loop")
     return frozenset(out)
 
 
-def _block_faults(text: str, pieces, params, upstream) -> List[TemplateFault]:
-    """Blocks must balance, and their conditions obey the same rules."""
-    out: List[TemplateFault] = []
-    first = next(piece for piece in pieces if piece.kind == "block")
-    try:
-        tree = env()._parse(source(pieces), None, None)
-    except jinja2.TemplateSyntaxError as error:
-        return [fault(text, first.offset, f"<% %> blocks: {plain_words(str(error.message))}", "each if and for needs its endif, endfor")]
-    declared = _declared(pieces)
+def _unbalanced(pieces: List[Piece], places: Places) -> List[TemplateFault]:
+    """Each if and for needs its end; the fault stands at the block that has none."""
+    open_blocks: List[Piece] = []
     for piece in pieces:
-        if piece.kind != "block" or tree_of(piece.text) is None:
-            continue
-        names = frozenset(jinja2.meta.find_undeclared_variables(tree_of(piece.text)))
-        for name in sorted(names - NAMES - _BUILT_IN - declared):
-            message, hint = _unknown(name)
-            out.append(fault(text, piece.offset, f"<% {piece.text} %>: {message}", hint))
-        for reference in sorted(references_of(piece.text)):
-            problem = _reference_fault(reference.split("."), params, upstream)
-            if problem:
-                out.append(fault(text, piece.offset, f"<% {piece.text} %>: {problem[0]}", problem[1]))
-    del tree
-    return out
+        word = piece.text.split(" ")[0] if piece.kind == "block" else ""
+        if word in ("if", "for"):
+            open_blocks.append(piece)
+        elif word in ("elif", "else", "endif", "endfor"):
+            wanted = {"elif": ("if",), "endif": ("if",), "endfor": ("for",)}.get(word, ("if", "for"))
+            if not open_blocks or open_blocks[-1].text.split(" ")[0] not in wanted:
+                return [places.fault(piece.offset, f"{shown(piece)}: there is no {' or '.join(wanted)} that it belongs to", "")]
+            if word.startswith("end"):
+                open_blocks.pop()
+    if open_blocks:
+        word = open_blocks[-1].text.split(" ")[0]
+        return [places.fault(open_blocks[-1].offset, f"{shown(open_blocks[-1])} is not closed", f"write <% end{word} %> where it ends")]
+    return _unreadable(pieces, places)
+
+
+def _unreadable(pieces: List[Piece], places: Places) -> List[TemplateFault]:
+    """What only the whole shows, such as `for x` without `in`."""
+    try:
+        compile_text(source(pieces))
+    except (jinja2.TemplateSyntaxError, RecursionError) as error:
+        first = next(piece for piece in pieces if piece.kind == "block")
+        say = plain_words(str(error.message)) if isinstance(error, jinja2.TemplateSyntaxError) else "too deeply nested"
+        return [places.fault(first.offset, f"the <% %> blocks that begin here: {say}", "")]
+    return []

@@ -20,11 +20,27 @@ NAMES = frozenset(
 )  # fmt: skip
 
 
+PARTS = {  # what stands behind the dot, for those names whose parts are always the same
+    "run": ("name", "number", "due_at", "type"),
+    "prev_success": ("ds", "ds_nodash", "ts", "logical_date", "data_interval_start", "data_interval_end"),
+    "macros": ("ds_add", "ds_format", "datetime", "timedelta", "relativedelta"),
+}
+WHY_EMPTY = {  # names that some runs do not have
+    "prev_ds": "there is no date before: the pipeline has no schedule, or it starts here",
+    "next_ds": "there is no date after: the pipeline has no schedule, or it ends here",
+    "prev_success": "no earlier run of this pipeline has succeeded",
+}
+
+
 class Moment(datetime):
     """A date and time as templates see it: prints as ISO 8601 with its offset, and knows a few of pendulum's words."""
 
     def __str__(self) -> str:
         return self.isoformat()
+
+    def strftime(self, layout: str) -> str:
+        """%s would be worked out in the zone of the server, and a width can name a text without end."""
+        return super().strftime(_good_layout(layout))
 
     def in_timezone(self, name: str) -> "Moment":
         """The same instant on another zone's clock."""
@@ -40,6 +56,15 @@ class Moment(datetime):
 
     def subtract(self, **units: float) -> "Moment":
         return self - timedelta(**units)
+
+
+def _good_layout(layout: str) -> str:
+    for directive in re.findall(r"%[-_0^#]*(\d+|.)", layout):
+        if directive == "s":
+            raise ValueError("%s depends on the server's time zone: write .timestamp() | int for seconds since 1970")
+        if directive.isdigit():
+            raise ValueError("a width in a date layout is not available")
+    return layout
 
 
 def moment(value: datetime) -> Moment:
@@ -116,7 +141,12 @@ def _iso(day: Optional[date]) -> Optional[str]:
 def _success(found: Optional[model.LogicalDate]) -> Optional[Dict[str, Any]]:
     if found is None:
         return None
-    return {"ds": found.logical.strftime("%Y-%m-%d"), "ds_nodash": found.logical.strftime("%Y%m%d"), "logical_date": moment(found.logical)}
+    day = found.logical.strftime("%Y-%m-%d")
+    return {
+        "ds": day, "ds_nodash": day.replace("-", ""), "ts": found.logical.isoformat(timespec="seconds"),
+        "logical_date": moment(found.logical), "data_interval_start": moment(found.interval_start),
+        "data_interval_end": moment(found.interval_end),
+    }  # fmt: skip
 
 
 # ----------------------------------------------------------------------------------------------------------- functions
@@ -124,48 +154,54 @@ def _success(found: Optional[model.LogicalDate]) -> Optional[Dict[str, Any]]:
 
 def ds_add(ds: str, days: int) -> str:
     """2026-03-01 for ds_add('2026-02-28', 1)."""
-    return (date.fromisoformat(ds) + timedelta(days=int(days))).isoformat()
+    return _iso(_day(ds) + timedelta(days=int(days))) or ""
+
+
+def _day(ds: str) -> date:
+    return datetime.strptime(str(ds), "%Y-%m-%d").date()
 
 
 def ds_format(ds: str, input_format: str, output_format: str) -> str:
-    """A date text in another format."""
-    return datetime.strptime(ds, input_format).strftime(output_format)
+    """A date text in another layout."""
+    return datetime.strptime(str(ds), input_format).strftime(_good_layout(output_format))
 
 
-class _Datetime:
+class Maker:
     """What `datetime` means in a template: it makes moments from numbers and texts, never from a clock."""
 
-    def __call__(self, *parts: int) -> Moment:
-        return Moment(*parts)
+    def __call__(self, *parts: int, **named: int) -> Moment:
+        return Moment(*parts, **named)
 
     def strptime(self, text: str, layout: str) -> Moment:
-        return moment(datetime.strptime(text, layout))
+        return moment(datetime.strptime(str(text), layout))
 
     def fromisoformat(self, text: str) -> Moment:
-        return moment(datetime.fromisoformat(text))
+        return moment(datetime.fromisoformat(str(text)))
 
 
 def _macros() -> Dict[str, Any]:
+    return {"ds_add": ds_add, "ds_format": ds_format, "datetime": Maker(), "timedelta": timedelta, "relativedelta": _relativedelta}
+
+
+def _relativedelta(**units: int) -> Any:
+    """Months and years, clipped to the month's end. Units only: two dates would need no run."""
     from dateutil.relativedelta import relativedelta
 
-    return {"ds_add": ds_add, "ds_format": ds_format, "datetime": _Datetime(), "timedelta": timedelta, "relativedelta": relativedelta}
+    return relativedelta(**units)
 
 
 # --------------------------------------------------------------------------------------------------------- environment
 
 
 def environment(names: Mapping[str, Any]) -> Dict[str, str]:
-    """The context as RUNNER_* variables, for scripts that are no templates."""
-    out = {
-        "RUNNER_DS": names["ds"], "RUNNER_DS_NODASH": names["ds_nodash"], "RUNNER_TS": names["ts"],
-        "RUNNER_TS_NODASH": names["ts_nodash"], "RUNNER_LOGICAL_DATE": str(names["logical_date"]),
-        "RUNNER_DATA_INTERVAL_START": str(names["data_interval_start"]),
-        "RUNNER_DATA_INTERVAL_END": str(names["data_interval_end"]), "RUNNER_YESTERDAY_DS": names["yesterday_ds"],
-        "RUNNER_TOMORROW_DS": names["tomorrow_ds"], "RUNNER_RUN_ID": names["run_id"], "RUNNER_PIPELINE": names["pipeline"],
-        "RUNNER_STEP": names["step"], "RUNNER_TRY_NUMBER": str(names["try_number"]),
-    }
+    """The context as RUNNER_* variables, for scripts that are no templates. A name that this run lacks is not set."""
+    taken = (
+        "ds ds_nodash ts ts_nodash logical_date data_interval_start data_interval_end yesterday_ds tomorrow_ds prev_ds next_ds "
+        "run_id pipeline step try_number"
+    ).split()
+    out = {"RUNNER_" + name.upper(): str(names[name]) for name in taken if names[name] is not None}
     for name, value in names["params"].items():
-        out["RUNNER_PARAM_" + re.sub(r"\W", "_", name).upper()] = _text(value)
+        out["RUNNER_PARAM_" + re.sub(r"[^A-Za-z0-9]", "_", name).upper()] = _text(value)
     return out
 
 

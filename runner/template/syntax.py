@@ -2,107 +2,179 @@
 
 from __future__ import annotations
 
+import difflib
 from functools import lru_cache
-from typing import Any, FrozenSet, Iterator, List, Optional, Tuple
+from typing import FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 import jinja2
 import jinja2.meta
-import jinja2.nodes
+from jinja2 import nodes
+from jinja2.visitor import NodeTransformer
 
 from runner.template import lexer
 from runner.template.names import NAMES
 from runner.template.sandbox import BLOCK_CLOSE, BLOCK_OPEN, TAG_CLOSE, TAG_OPEN, env
 
 RETURN = "\0R"  # stands for a carriage return while Jinja, which would change line ends, works
+MAX_DEPTH = 100  # of an expression's tree; deeper ones would exhaust Python's stack somewhere on the way
+
+Fault = Tuple[str, str]  # message, hint
 
 
+class Expression(NamedTuple):
+    """All that can be said of an expression by itself. `names` is None when it does not parse, and `why` says why."""
 
-@lru_cache(maxsize=4096)
-def parse(expression: str) -> Tuple[Any, str]:
-    """The syntax tree of one expression, or None and why not."""
+    names: Optional[FrozenSet[str]]
+    why: str = ""
+    references: FrozenSet[str] = frozenset()  # dotted names: params.region, outputs.load.rows
+    faults: Tuple[Fault, ...] = ()
+
+
+@lru_cache(maxsize=8192)
+def expression(text: str) -> Expression:
     try:
-        return env()._parse(TAG_OPEN + " " + expression + " " + TAG_CLOSE, None, None), ""
+        tree = parse(text)
     except jinja2.TemplateSyntaxError as error:
-        return None, plain_words(str(error.message))
+        return Expression(None, plain_words(str(error.message)))
     except RecursionError:
-        return None, "too deeply nested"
+        return Expression(None, "too deeply nested")
+    names = frozenset(node.name for node in tree.find_all(nodes.Name))  # an expression makes no names of its own
+    return Expression(names, "", frozenset(_dotted(tree)), tuple(_faults(tree)))
+
+
+def parse(text: str) -> nodes.Template:
+    """The syntax tree of one expression."""
+    tree = env()._parse(f"{TAG_OPEN} {text} {TAG_CLOSE}", None, None)
+    level: List[nodes.Node] = [tree]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in node.iter_child_nodes()]
+        if not level:
+            return tree
+    raise RecursionError
+
+
+def names_of(text: str) -> Tuple[Optional[FrozenSet[str]], str]:
+    found = expression(text)
+    return found.names, found.why
 
 
 def plain_words(message: str) -> str:
+    """Jinja's message without our delimiters, in a user's words."""
     for sentinel in (TAG_OPEN, TAG_CLOSE, BLOCK_OPEN, BLOCK_CLOSE):
         message = message.replace(sentinel, "")
     return message.replace("print statement", "expression").rstrip(".")
 
 
-@lru_cache(maxsize=4096)
-def names_of(expression: str) -> Tuple[Any, str]:
-    """The free names of an expression as a frozenset; or None and why it does not parse."""
-    tree, why = parse(expression)
-    return (None, why) if tree is None else (frozenset(jinja2.meta.find_undeclared_variables(tree)), "")
+def inside_of(piece: lexer.Piece) -> str:
+    """The expression of a tag or block: `x` of `if x`, `b` of `for a in b`. Empty for endif and its like."""
+    if piece.kind == "tag":
+        return piece.text
+    word, _, rest = piece.text.partition(" ")
+    if word in ("if", "elif"):
+        return rest.strip()
+    between = {"for": " in ", "set": "="}.get(word)
+    return rest.partition(between)[2].strip() if between else ""
+
+
+# --------------------------------------------------------------------------------------------------------------- faults
+
+
+def _faults(tree: nodes.Template) -> Iterator[Fault]:
+    if any(node.expr2 is None for node in tree.find_all(nodes.CondExpr)):
+        yield "`a if b` without else is nothing when b is false", "write: a if b else 'something'"
+    public = [name for name in env().filters if not name.startswith("_")]
+    for node in tree.find_all((nodes.Filter, nodes.Test)):
+        kind, have = ("filter", public) if isinstance(node, nodes.Filter) else ("test", list(env().tests))
+        if node.name not in have:
+            close = nearest(node.name, have)
+            yield f"there is no {kind} {node.name!r}", f"did you mean {close}?" if close else f"{kind}s: {', '.join(sorted(have))}"
+
+
+def nearest(word: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """The name that was surely meant, or ""."""
+    by_lower = {name.lower(): name for name in sorted(names)}
+    found = difflib.get_close_matches(word.lower(), list(by_lower), 1, cutoff)
+    return by_lower[found[0]] if found else ""
+
+
+def _dotted(tree: nodes.Node) -> Iterator[str]:
+    inner = set()
+    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
+        path = _path(node)
+        if path and id(node) not in inner:
+            yield ".".join(path)
+            child = node.node
+            while isinstance(child, (nodes.Getattr, nodes.Getitem)):
+                inner.add(id(child))
+                child = child.node
+
+
+def _path(node: nodes.Node) -> Tuple[str, ...]:
+    """("outputs", "load", "rows"); a method that is called counts as a part. Empty when it does not begin with a name."""
+    if isinstance(node, nodes.Name):
+        return (node.name,)
+    if isinstance(node, nodes.Getattr):
+        part = node.attr
+    elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        part = str(node.arg.value)
+    else:
+        return ()
+    before = _path(node.node)
+    return before + (part,) if before else ()
+
+
+# ---------------------------------------------------------------------------------------------------------------- texts
 
 
 def pieces_of(text: str) -> Tuple[List[lexer.Piece], List[lexer.TemplateFault]]:
-    return _split(text) if len(text) < 65536 else lexer.split(text, NAMES, names_of)
+    """A text's pieces; those of texts of usual size are kept, for the next date."""
+    return _kept_pieces(text) if len(text) < 65536 else lexer.split(text, NAMES, names_of)
 
 
 @lru_cache(maxsize=512)
-def _split(text: str):
+def _kept_pieces(text: str) -> Tuple[List[lexer.Piece], List[lexer.TemplateFault]]:
     return lexer.split(text, NAMES, names_of)
 
 
-def source(pieces: List[lexer.Piece], kept: FrozenSet[int] = frozenset()) -> str:
+def source(pieces: Iterable[lexer.Piece], kept: FrozenSet[int] = frozenset()) -> str:
     """The pieces as Jinja reads them; tags whose offset is in `kept` stay literal."""
     out = []
     for piece in pieces:
-        if piece.kind == "text":
-            out.append(piece.text.replace("\r", RETURN))
+        if piece.kind == "text" or piece.offset in kept:
+            out.append((piece.text if piece.kind == "text" else piece.raw).replace("\r", RETURN))
         elif piece.kind == "tag":
-            out.append(f"<< {piece.text} >>" if piece.offset in kept else f"{TAG_OPEN} {piece.text} {TAG_CLOSE}")
+            out.append(f"{TAG_OPEN} {piece.text} {TAG_CLOSE}")
         else:
             out.append(f"{BLOCK_OPEN}+ {piece.text} +{BLOCK_CLOSE}")
     return "".join(out)
 
 
-@lru_cache(maxsize=4096)
-def references_of(expression: str) -> FrozenSet[str]:
-    """Dotted names of one expression, or of a block's inside."""
-    tree = tree_of(expression)
-    return frozenset(_dotted(tree)) if tree is not None else frozenset()
+class _Harden(NodeTransformer):
+    """Puts our bounded functions where Jinja would loop and join without bound."""
+
+    def visit_For(self, node: nodes.For) -> nodes.For:
+        self.generic_visit(node)
+        node.iter = _filtered(node.iter, "_each")
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:
+        self.generic_visit(node)
+        return _filtered(nodes.List(node.nodes, lineno=node.lineno), "_concat")
 
 
-def tree_of(inside: str):
-    """A block's condition counts as an expression: `if x`, `for a in b`, `set a = b`."""
-    for prefix in ("if ", "elif "):
-        if inside.startswith(prefix):
-            return parse(inside[len(prefix) :])[0]
-    if inside.startswith("for ") and " in " in inside:
-        return parse(inside.split(" in ", 1)[1])[0]
-    if inside.startswith("set ") and "=" in inside:
-        return parse(inside.split("=", 1)[1])[0]
-    if inside in ("else", "endif", "endfor"):
-        return None
-    return parse(inside)[0]
+def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
-def _dotted(tree: jinja2.nodes.Node) -> Iterator[str]:
-    inner = set()
-    for node in tree.find_all((jinja2.nodes.Getattr, jinja2.nodes.Getitem)):
-        path = _path(node)
-        if path and id(node) not in inner:
-            yield ".".join(path)
-            child = node.node
-            while isinstance(child, (jinja2.nodes.Getattr, jinja2.nodes.Getitem)):
-                inner.add(id(child))
-                child = child.node
+def compile_expression(text: str) -> jinja2.Template:
+    """A template that leaves the expression's value, in its own type, in the variable `result`."""
+    tree = _Harden().visit(parse(text))
+    assign = nodes.Assign(nodes.Name("result", "store", lineno=1), tree.body[0].nodes[0], lineno=1)
+    return env().from_string(nodes.Template([assign], lineno=1))
 
 
-def _path(node: jinja2.nodes.Node) -> Optional[Tuple[str, ...]]:
-    if isinstance(node, jinja2.nodes.Name):
-        return (node.name,)
-    if isinstance(node, jinja2.nodes.Getattr):
-        before = _path(node.node)
-        return before + (node.attr,) if before else None
-    if isinstance(node, jinja2.nodes.Getitem) and isinstance(node.arg, jinja2.nodes.Const):
-        before = _path(node.node)
-        return before + (str(node.arg.value),) if before else None
-    return None
+def compile_text(code: str) -> Tuple[jinja2.Template, FrozenSet[str]]:
+    """A text with blocks, and the names it asks for."""
+    tree = env()._parse(code, None, None)
+    names = frozenset(jinja2.meta.find_undeclared_variables(tree))
+    return env().from_string(_Harden().visit(tree)), names
