@@ -28,7 +28,12 @@ def actor() -> str:
 
 def date_for(pipeline: model.Pipeline, text: Optional[str], now: datetime) -> model.LogicalDate:
     """The date of a run started by hand (semantics D16). Raises schedule.DateError with the choices."""
-    due = schedule.due_for(pipeline.schedule, pipeline.logical_date, pipeline.timezone, text, now)
+    try:
+        due = schedule.due_for(pipeline.schedule, pipeline.logical_date, pipeline.timezone, text, now)
+    except schedule.DateError as error:
+        if text in error.message:
+            raise
+        raise UsageError(f"{text}: {error.message}", error.hint) from None
     return schedule.date_of(pipeline.schedule, pipeline.logical_date, pipeline.timezone, due)
 
 

@@ -86,7 +86,8 @@ def _read_file(path: str) -> Dict[str, object]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise EnvironmentFault(f"{path}: cannot be read: {error.strerror}", f"type: ls -ld {path}") from None
+        hint = f"type: ls -ld {os.path.dirname(path)}   or point RUNNER_HOME at another folder"
+        raise EnvironmentFault(f"{path}: cannot be read: {error.strerror}", hint) from None
     values: Dict[str, object] = {}
     # `name: value` lines and comments are all that a settings file may hold, so that no command pays for a YAML parser.
     for number, line in enumerate(raw.decode("utf-8", "replace").splitlines(), 1):

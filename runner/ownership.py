@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 from typing import Optional
 
 from runner.errors import EnvironmentFault
@@ -20,7 +19,7 @@ class Owner:
 
     def __init__(self, folder: str, about: str):
         """Take a new identity in `folder`. `about` is shown to whoever meets the lock. Raises EnvironmentFault."""
-        self.id = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self.id = f"{os.getpid()}-{os.urandom(4).hex()}"
         self._lock_path = os.path.join(folder, self.id + ".lock")
         self._bell_path = os.path.join(folder, self.id + ".bell")
         try:

@@ -91,6 +91,8 @@ def main(args=None) -> None:
 
 
 def _main(args) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # LANG=C must not turn a Korean name into an error
     try:
         result = cli.main(args=args, prog_name="runner", standalone_mode=False)
         sys.stdout.flush()
