@@ -24,7 +24,7 @@ def pipeline(data: Mapping[str, Any], loaded, params: Mapping[str, model.Param],
             step(each, defaults, loaded.marks.value(("steps", i)).line) for i, each in enumerate(data["steps"])
         ),
         logical_date=data.get("logical_date", site.logical_date), description=data.get("description", ""),
-        doc_md=data.get("doc_md", ""), owner=data.get("owner", ""), tags=tuple(data.get("tags", ())),
+        doc_md=data.get("doc_md", ""), owner=data.get("owner", ""), tags=_tags(data.get("tags", ())),
         catchup=_CATCHUP.get(catchup, catchup), catchup_limit=data.get("catchup_limit"),
         max_active_runs=data.get("max_active_runs", 1), max_active_steps=data.get("max_active_steps"),
         depends_on_past=data.get("depends_on_past", False), timeout=_seconds(data, "timeout"), params=dict(params),
@@ -115,6 +115,10 @@ def _inherit(value: Any) -> Any:
 
 def _seconds(said: Mapping[str, Any], key: str) -> Optional[float]:
     return parse_duration(said[key]) if key in said else None
+
+
+def _tags(value: Any) -> Tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _plain(value: Any) -> Any:

@@ -17,6 +17,7 @@ from runner.model import TRIGGER_RULES
 STEP_ID = "^[A-Za-z0-9_가-힣][A-Za-z0-9_가-힣-]{0,99}$"
 PARAM_TYPES = ("string", "integer", "number", "boolean", "date", "list", "object")
 _DURATION = {"type": ["string", "number"]}
+_EXIT = {"type": "integer", "minimum": 1, "maximum": 255}
 _ENV = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
 
 # What a step may say of itself; those of `defaults:` are a part of it.
@@ -40,12 +41,12 @@ STEP_KEYS: Dict[str, Dict[str, Any]] = {
     },
     "max_retry_delay": {**_DURATION, "description": "The longest wait that backoff may reach. Default: 1h."},
     "retry_jitter": {"type": ["string", "number"], "description": "Spread the wait by this share, such as 10%. Default: 0."},
-    "retry_on_exit": {"type": "array", "items": {"type": "integer"}, "description": "Retry only these exit codes."},
-    "retry_not_on_exit": {"type": "array", "items": {"type": "integer"}, "description": "Never retry these exit codes."},
+    "retry_on_exit": {"type": "array", "items": _EXIT, "minItems": 1, "description": "Retry only these exit codes."},
+    "retry_not_on_exit": {"type": "array", "items": _EXIT, "description": "Never retry these exit codes."},
     "timeout": {**_DURATION, "description": "An attempt may take this long; then TERM, and KILL after kill_grace."},
     "kill_grace": {**_DURATION, "description": "From TERM to KILL. Default: 30s."},
     "allow_failure": {"type": "boolean", "description": "Its failure fails neither the run nor what follows."},
-    "skip_exit": {"type": ["integer", "null"], "description": "The exit code that means skipped; null for none. Default: 99."},
+    "skip_exit": {"type": ["integer", "null"], "minimum": 1, "maximum": 255, "description": "The exit code that means skipped; null for none. Default: 99."},
     "on_lost": {
         "type": "string", "enum": ["retry", "fail"],
         "description": "When the machine died under it: retry as retries allow, or fail at once. Default: retry.",
@@ -56,7 +57,7 @@ STEP_KEYS: Dict[str, Dict[str, Any]] = {
         "description": "The server's environment: all (true, the default), little (false), or these names.",
     },
     "cwd": {"type": "string", "description": "Where it works; a relative path starts at the pipeline's folder. Default: that folder."},
-    "template": {"type": "boolean", "description": "false: nothing in this step is a template."},
+    "template": {"type": "boolean", "description": "false: the body of this step is no template; env and cwd still are. Default: true."},
     "priority_weight": {"type": "integer", "description": "Higher starts first when slots are few. Default: 1."},
 }
 DEFAULT_KEYS = (
@@ -76,7 +77,7 @@ TOP_KEYS: Dict[str, Dict[str, Any]] = {
     "description": {"type": "string", "description": "What the pipeline does, in a line."},
     "doc_md": {"type": "string", "description": "More, as Markdown."},
     "owner": {"type": "string", "description": "Whom to ask."},
-    "tags": {"type": "array", "items": {"type": "string"}, "description": "Words to find it by."},
+    "tags": {"type": ["array", "string"], "items": {"type": "string"}, "description": "Words to find it by."},
     "timezone": {"type": "string", "description": "Zone of its schedule and dates, such as Asia/Seoul. Default: the site's."},
     "schedule": {
         "type": ["string", "object", "null"], "additionalProperties": False,
@@ -136,6 +137,12 @@ def build() -> Dict[str, Any]:
             },
         },
     }
+
+
+def short_key(kind: str) -> str:
+    """The key of a body that its short form, plain text, stands for; for a kind without one, its first key."""
+    inline = getattr(steps.KINDS[kind], "INLINE", None)
+    return inline[0] if inline else next(iter(steps.KINDS[kind].SCHEMA.get("properties", {})), "")
 
 
 def text() -> str:

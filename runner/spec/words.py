@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from typing import Dict, Iterable
+import re
+import textwrap
+from typing import Dict, Iterable, Mapping
 
 # word -> what to write here. Keys of the whole file, then keys of a step, then words for either.
+_HOOK = "hooks come with a later version; today: a step with trigger_rule: one_failed"
+_MAIL = "mail comes with a later version; today: a step with trigger_rule: one_failed that sends it"
+_POOL = "pools come with the daemon; today: max_active_steps: of the pipeline"
+_NO_XCOM = "remove it: a step hands values on by writing key=value lines to the file $RUNNER_OUTPUT"
+_LATER = "this kind of step comes with a later version; today: bash: with the command that does it"
+
 TOP: Dict[str, str] = {
     "cron": "write schedule: \"0 1 * * *\"",
     "schedule_interval": "write schedule: \"0 1 * * *\", or a preset such as \"@daily\"",
@@ -39,12 +47,30 @@ TOP: Dict[str, str] = {
     "is_paused_upon_creation": "remove it: nothing runs here before somebody says so",
     "render_template_as_native_obj": "remove it",
     "template_searchpath": "remove it: relative paths start at the pipeline's folder",
-    "on_failure_callback": "hooks come with a later version; today: a step with trigger_rule: one_failed",
+    "on_failure_callback": _HOOK,
     "sla": "deadlines come with a later version; today: timeout:",
     "handler_on": "write a step with trigger_rule: one_failed (failure) or all_done (exit)",
     "catchup_window": "write catchup: last, all or none, and catchup_limit:",
     "_export": "write params: or env:",
-    "+": "a step is an entry of the list steps:, with id:",
+    "version": "remove it: a file has no version of its own",
+    "type": "remove it",
+    "image": "containers are not used: steps run on this server",
+    "include": "remove it: one file is one pipeline",
+    "import": "remove it: one file is one pipeline",
+    "catch_up": "write catchup: last, all or none",
+    "startdate": "write start_date:",
+    "enddate": "write end_date:",
+    "on_success": _HOOK,
+    "on_failure": _HOOK,
+    "on_success_callback": _HOOK,
+    "mailto": _MAIL,
+    "MAILTO": _MAIL,
+    "email": _MAIL,
+    "mail_on": _MAIL,
+    "smtp": _MAIL,
+    "handlerOn": "write a step with trigger_rule: one_failed (failure) or all_done (exit)",
+    "pool": _POOL,
+    "queue": "write it under spark-submit: or hive:",
     "start": "write start_date:",
     "end": "write end_date:",
 }
@@ -119,31 +145,124 @@ STEP: Dict[str, str] = {
     "priority": "write priority_weight:",
     "output": "a step hands values on by writing key=value lines to the file $RUNNER_OUTPUT",
     "trigger": "write trigger_rule:",
-    "pool": "pools come with the daemon; today: max_active_steps: of the pipeline",
+    "pool": _POOL,
+    "pool_slots": _POOL,
+    "weight_rule": "remove it: priority_weight: stands for itself",
+    "wait_for_downstream": "it comes with the daemon",
+    "on_failure": _HOOK,
+    "on_success": _HOOK,
+    "on_retry": _HOOK,
+    "email": _MAIL,
+    "email_on_failure": _MAIL,
+    "email_on_retry": _MAIL,
+    "mailOnError": _MAIL,
+    "do_xcom_push": _NO_XCOM,
+    "xcom_push": _NO_XCOM,
+    "provide_context": "remove it: every step has the names of its run",
+    "http": _LATER,
+    "ssh": _LATER,
+    "docker": _LATER,
+    "container": _LATER,
+    "image": _LATER,
+    "jdbc": _LATER,
+    "mail": _LATER,
+    "call": _LATER,
+    "call>": _LATER,
+    "trigger-pipeline": _LATER,
+    "trigger_dag_id": _LATER,
+    "signal_on_stop": "remove it: TERM is sent, and KILL after kill_grace:",
+    "stdout": "remove it: what a step prints is its log",
+    "stderr": "remove it: what a step prints is its log",
+    "timeoutSec": "write timeout: 90s",
+    "mem": "remove it",
     "queue": "write it under spark-submit: or hive:",
     "sla": "deadlines come with a later version; today: timeout:",
     "doc_md": "write description:",
-    "on_failure_callback": "hooks come with a later version; today: a step with trigger_rule: one_failed",
+    "on_failure_callback": _HOOK,
 }
 
+# Keys that hold the steps in other systems.
+STEPS = frozenset({"tasks", "jobs", "nodes", "workflow", "task", "stages", "actions"})
+# Words for a step that say nothing of what it does: beside them it is still to be said that the kind is missing.
+_NO_KIND = frozenset({"type", "operator", "executor", "uses", "action"})
+DEFAULTS: Dict[str, str] = {
+    "owner": "owner: belongs to the whole file, beside steps:",
+    "start_date": "start_date: belongs to the whole file, beside steps:",
+    "end_date": "end_date: belongs to the whole file, beside steps:",
+    "timezone": "timezone: belongs to the whole file, beside steps:",
+    "schedule": "schedule: belongs to the whole file, beside steps:",
+    "depends_on_past": "depends_on_past: belongs to the whole file, beside steps:",
+}
+SCHEDULE: Dict[str, str] = {
+    "cron": "write the expression itself: schedule: \"0 1 * * *\"",
+    "daily>": "write schedule: \"0 1 * * *\" for 01:00 each day",
+    "hourly>": "write schedule: \"30 * * * *\" for minute 30 of each hour",
+    "cron>": "write the expression itself: schedule: \"0 1 * * *\"",
+    "start": "write schedule: \"0 1 * * *\" for 01:00 each day",
+}
+PARAM: Dict[str, str] = {
+    "required": "a parameter without default: must be given: remove this",
+    "optional": "a parameter with default: may be left out: remove this",
+    "choices": "write enum: [a, b]", "values": "write enum: [a, b]", "options": "write enum: [a, b]",
+    "min": "write minimum:", "max": "write maximum:", "regex": "write pattern:", "value": "write default:", "desc": "write description:",
+    "title": "write description:", "format": "write type: date for days", "examples": "write description:",
+}  # fmt: skip
+BODY: Dict[str, str] = {
+    "command": "write run: the command", "cmd": "write run: the command", "bash_command": "write run: the command",
+    "inline": "write run: or code:", "path": "write script:", "arguments": "write args: [...]", "application_args": "write args: [...]",
+    "op_args": "write args: [...]", "op_kwargs": "write kwargs: {...}", "callable": "write function: \"module:name\"",
+    "python_callable": "write function: \"module:name\"", "module": "write function: \"module:name\"", "hql": "write sql: the statements",
+    "query": "write sql: the statements", "hiveconfs": "write hiveconf: {NAME: VALUE}", "variables": "write hivevar: {NAME: VALUE}",
+    "env_vars": "write env: beside id:", "java_class": "write class:", "main_class": "write class:", "app": "write application:",
+    "main": "write application:", "jar": "write application: for the program, jars: for what it needs", "yarn_queue": "write queue:",
+    "timeout_sec": "write timeout: beside id:", "venv": "write interpreter: venv/bin/python", "python": "write interpreter:",
+}  # fmt: skip
+# Key -> wrong value, in lower case -> what to write.
+VALUES: Dict[object, Dict[str, str]] = {
+    "type": {
+        "int": "write integer", "str": "write string", "text": "write string", "float": "write number", "double": "write number",
+        "bool": "write boolean", "array": "write list", "dict": "write object", "map": "write object", "json": "write object",
+        "datetime": "write date for a day, string for a moment",
+    },
+    "trigger_rule": {"dummy": "write always", "none_failed_or_skipped": "write none_failed_min_one_success", "all_skipped": "write all_done and when:"},
+    "catchup": {"yes": "write all", "on": "write all", "no": "write last, or none", "off": "write last, or none", "latest": "write last"},
+    "logical_date": {"start": "write interval_start", "end": "write due", "interval_end": "write due", "data_interval_start": "write interval_start"},
+    "on_lost": {"ignore": "write fail, and allow_failure: true", "restart": "write retry"},
+    "client": {"impala": "Impala is not known here: use bash: impala-shell ...", "hiveserver2": "write beeline"},
+}  # fmt: skip
+_WIDTH = 100
 
-def hint(word: str, allowed: Iterable[str], foreign: Dict[str, str]) -> str:
+
+def is_no_kind(key: str) -> bool:
+    """Whether an unknown key of a step leaves open what the step does."""
+    return key not in STEP or key in _NO_KIND or not any(f"write {kind}" in STEP[key] for kind in ("bash", "python", "spark-submit", "hive", "noop"))
+
+
+def hint(word: str, allowed: Iterable[str], foreign: Mapping[str, str]) -> str:
     """What to write instead of an unknown key: the foreign word's translation, a near word of ours, or all of them."""
     names = sorted(allowed)
     if word in foreign:
         return foreign[word]
-    if word.replace("-", "_") in names:
-        return f"write {word.replace('-', '_')}:"
+    for same in (word.replace("-", "_"), word.replace("_", "-"), _snake(word)):
+        if same in names:
+            return f"write {same}:"
+        if same in foreign:
+            return foreign[same]
     near = nearest(word, names)
-    if near:
-        return f"did you mean {near}?"
-    return "allowed here: " + ", ".join(names)
+    return f"did you mean {near}?" if near else _wrapped("known here: " + ", ".join(names))
+
+
+def _snake(word: str) -> str:
+    """retryDelay -> retry_delay, RETRIES -> retries"""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", word).lower()
+
+
+def _wrapped(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
     """The name that was surely meant, or ""."""
-    by_lower = {name.lower().replace("_", ""): name for name in names}
-    found = difflib.get_close_matches(word.lower().replace("_", "").replace("-", ""), list(by_lower), 1, 0.6)
-    return by_lower[found[0]] if found else ""
-
-
+    by_plain = {name.lower().replace("_", ""): name for name in names}
+    found = difflib.get_close_matches(word.lower().replace("_", "").replace("-", ""), list(by_plain), 1, 0.65)
+    return by_plain[found[0]] if found else ""

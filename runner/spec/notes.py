@@ -1,0 +1,83 @@
+"""What is wrong with a file, noted down with its place while the checks go through it."""
+
+from __future__ import annotations
+
+from typing import Any, List, Optional, Set, Tuple
+
+from runner import model
+from runner.model import Problem
+
+Path = Tuple[Any, ...]
+_GROUPS = ("env", "params", "conf", "hivevar", "hiveconf", "kwargs")  # whose keys are the user's: they are named together
+
+
+class Notes:
+    """The problems of one file, those of its YAML first."""
+
+    def __init__(self, loaded, shown: str):
+        self.marks, self._shown = loaded.marks, shown
+        self._lines = loaded.text.split("\n") if loaded.text else []
+        self._problems: List[Problem] = list(loaded.problems)
+        self._broken = {problem.line for problem in loaded.problems if problem.severity == "error"}
+        self._bad_paths: Set[Path] = set()
+        self.shaky = bool(self._broken)  # a key or a value was lost: what is missing may only be misspelt
+
+    def add(self, path: Path, message: str, hint: str = "", *, mark: Optional[model.Mark] = None, at_key: bool = False, severity: str = "error") -> None:
+        """A fault at a value, at its key, or at a place inside a text. A line that is no YAML has been told of already."""
+        if mark is None:
+            mark = self.marks.key(path) if at_key else self.marks.value(path)
+        if severity == "error":
+            self._bad_paths.update(path[:length] for length in range(1, len(path) + 1))
+        if mark.line in self._broken:
+            return
+        line = self._lines[mark.line - 1].rstrip("\r") if 0 < mark.line <= len(self._lines) else ""
+        self._problems.append(Problem(self._shown, mark.line, mark.column, message, hint, severity, where(path), line))
+
+    def in_text(self, path: Path, fault) -> None:
+        """A fault whose place is inside the text at that path."""
+        self.add(path, fault.message, fault.hint, mark=self.marks.in_text(path, fault.line, fault.column), severity=getattr(fault, "severity", "warning"))
+
+    def in_file(self, file: str, text: str, fault) -> None:
+        """A fault inside of a called file."""
+        source = text.split("\n")[fault.line - 1].rstrip("\r")
+        self._problems.append(Problem(file, fault.line, fault.column, fault.message, fault.hint, getattr(fault, "severity", "warning"), "", source))
+
+    def is_bad(self, path: Path) -> bool:
+        """Whether an error lies at that path or below it."""
+        return path in self._bad_paths
+
+    @property
+    def failed(self) -> bool:
+        return any(problem.severity == "error" for problem in self._problems)
+
+    def sorted(self) -> Tuple[Problem, ...]:
+        """Every problem once, in the order of the file; no warning where an error says what to write."""
+        errors = {(problem.file, problem.line, problem.column) for problem in self._problems if problem.severity == "error"}
+        kept = {p for p in self._problems if p.severity == "error" or (p.file, p.line, p.column) not in errors}
+        return tuple(sorted(kept, key=Problem.sort_key))
+
+
+def where(path: Path) -> str:
+    """steps[2].bash"""
+    out = ""
+    for part in path:
+        out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else str(part)
+    return out
+
+
+def name_of(path: Path) -> str:
+    """What a fault is about, in a word or two."""
+    if not path:
+        return "the file"
+    if isinstance(path[-1], int):
+        return f"entry {path[-1] + 1} of {name_of(path[:-1])}"
+    if len(path) > 2 and path[-3] == "params":
+        return ".".join(str(part) for part in path[-3:])
+    return f"{path[-2]}.{path[-1]}" if len(path) > 1 and path[-2] in _GROUPS else str(path[-1])
+
+
+def place_of(path: Path) -> str:
+    """Where an unknown key stands."""
+    if len(path) == 2 and path[0] == "steps":
+        return "the step"
+    return ".".join(str(part) for part in path if not isinstance(part, int) and part != "steps")

@@ -1,0 +1,149 @@
+"""The texts of a step: its templates, the files that it calls, and whether they ask the clock for a date."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Set, Tuple
+
+from runner import steps, template
+from runner.spec import build, lint
+from runner.spec.notes import Notes, Path
+
+MAX_CALLED = 1 << 20  # bytes of a called file that are read
+_LANGUAGES = {".sh": "bash", ".bash": "bash", ".py": "python", ".sql": "sql", ".hql": "sql"}
+_SCRIPT = re.compile(r"(?<![\w./<>$}-])(?:\./)?[\w-][\w./-]*\.(?:sh|bash|py|sql|hql)\b")
+_FOREIGN_TAG = re.compile(r"\{\{\s*([A-Za-z_]\w*)([^{}]*)\}\}")
+
+
+class Texts:
+    """Goes through the texts of one file. `folder` is where its relative paths start, "" for a text without a file."""
+
+    def __init__(self, notes: Notes, params: FrozenSet[str], folder: str, shown):
+        self._notes, self._params, self._folder, self._shown = notes, params, folder, shown
+        self.files: Set[str] = set()  # other files that were looked at
+        self._read: Dict[str, Optional[str]] = {}
+
+    # -- templates
+
+    def check(self, value: Any, path: Path, upstream) -> None:
+        """Every text in a value, however deep."""
+        if isinstance(value, str):
+            self._template(value, path, upstream)
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                self.check(item, path + (key,), upstream)
+        elif isinstance(value, list):
+            for n, item in enumerate(value):
+                self.check(item, path + (n,), upstream)
+
+    def _template(self, text: str, path: Path, upstream) -> None:
+        for fault in template.find_faults(text, params=self._params, upstream=upstream):
+            self._notes.in_text(path, fault)
+        if "{{" in text:
+            self._foreign(text, path)
+
+    def _foreign(self, text: str, path: Path) -> None:
+        """`{{ ds }}` of Airflow: text here, and surely not meant as such."""
+        for found in _FOREIGN_TAG.finditer(text):
+            if found.group(1) in template.NAMES:
+                line, start = text.count("\n", 0, found.start()) + 1, text.rfind("\n", 0, found.start()) + 1
+                mark = self._notes.marks.in_text(path, line, found.start() - start + 1)
+                self._notes.add(path, f"{found.group()} is Airflow's way to write it, and plain text here",
+                                f"write << {found.group(1)}{found.group(2).rstrip()} >>", mark=mark, severity="warning")
+
+    def check_when(self, value: Any, path: Path, upstream) -> None:
+        """`when:` is one expression."""
+        if not isinstance(value, str):
+            return
+        expression = build.expression_of(value)
+        if expression is None:
+            both = " and ".join(part.strip() for part in re.findall(r"<<(.*?)>>", value))
+            hint = "put all of it between one << and one >>" if value.count("<<") > 1 and both else 'write when: "<< outputs.load.rows | int > 0 >>"'
+            self._notes.add(path, f"when: {value!r} is not one expression", hint)
+            return
+        for fault in template.find_expression_faults(expression, params=self._params, upstream=upstream):
+            self._notes.add(path, f"when: {fault.message}", fault.hint, severity=fault.severity)
+
+    # -- the body of a step
+
+    def check_body(self, step: Mapping[str, Any], path: Path, kind, upstream) -> None:
+        """Templates, called files and clock reads of a body whose shape is good."""
+        body, templated = step[path[-1]], step.get("template") is not False
+        if isinstance(body, str):
+            if templated:
+                self._template(body, path, upstream)
+        elif isinstance(body, dict) and templated:
+            for key in body:
+                if key in kind.TEMPLATED:
+                    self.check(body[key], path + (key,), upstream)
+        if self._notes.is_bad(path):
+            return
+        normal = kind.normalise(body)
+        if self._folder:
+            for called in kind.files(normal):
+                place = path + (called.key,) if isinstance(body, dict) else path
+                self._called(called, place, templated, upstream)
+        self._clock(kind, body, normal, path)
+
+    def _called(self, called, place: Path, templated: bool, upstream) -> None:
+        file = steps.locate(self._folder, called.path)
+        text = self._text_of(file)
+        if text is None:
+            self._no_file(place, called.path, file)
+            return
+        if called.templated and templated:
+            for fault in template.find_faults(text, params=self._params, upstream=upstream):
+                self._notes.in_file(self._shown(file), text, fault)
+        self._clock_of_file(file, text, called.language)
+
+    def _no_file(self, place: Path, written: str, file: str) -> None:
+        if os.path.isdir(file):
+            self._notes.add(place, f"{written} is a folder", "name a file in it")
+            return
+        try:
+            near = difflib.get_close_matches(os.path.basename(file), os.listdir(os.path.dirname(file)), 1, 0.8)
+        except OSError:
+            near = []
+        hint = f"did you mean {os.path.join(os.path.dirname(written), near[0])}?" if near else "a relative path starts at the folder of this file"
+        if os.path.isabs(os.path.expanduser(written)):  # the file may be meant for another server
+            self._notes.add(place, f"the file {written} is not on this server", near and hint or "it must be there when the step runs", severity="warning")
+        else:
+            self._notes.add(place, f"the file {written} does not exist", hint)
+
+    def _text_of(self, file: str) -> Optional[str]:
+        if file not in self._read:
+            self.files.add(file)
+            try:
+                with open(file, encoding="utf-8", errors="replace") as handle:
+                    self._read[file] = handle.read(MAX_CALLED)
+            except OSError:
+                self._read[file] = None
+        return self._read[file]
+
+    # -- the midnight linter
+
+    def _clock(self, kind, body: Any, normal: Mapping[str, Any], path: Path) -> None:
+        key, language = getattr(kind, "INLINE", ("", ""))
+        text = normal.get(key)
+        if not isinstance(text, str):
+            return
+        place = path if isinstance(body, str) else path + (key,)
+        for read in lint.find_clock_reads(text, language):
+            self._notes.in_text(place, read)
+        if self._folder and language == "bash":
+            for file, found in self._named_files(text):
+                self._clock_of_file(file, self._text_of(file) or "", found)
+
+    def _clock_of_file(self, file: str, text: str, language: str) -> None:
+        for read in lint.find_clock_reads(text, language):
+            self._notes.in_file(self._shown(file), text, read)
+
+    def _named_files(self, text: str) -> Iterator[Tuple[str, str]]:
+        """Scripts of the pipeline that a shell text names, such as ./extract.sh."""
+        words: List[str] = sorted(set(_SCRIPT.findall(text)))
+        for word in words:
+            file = steps.locate(self._folder, word)
+            if os.path.isfile(file):
+                yield file, _LANGUAGES[os.path.splitext(file)[1]]
