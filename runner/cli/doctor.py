@@ -243,7 +243,7 @@ def _settings(app: App) -> Iterator[Finding]:
 
 
 def _zone_set(app: App) -> Iterator[Finding]:
-    from runner import zones
+    from runner.schedule import zones
 
     fault = zones.check_timezone(app.config.timezone)
     if fault:

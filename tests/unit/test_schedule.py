@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import schedule as s
-from runner.moments import MomentError, parse_moment
+from runner.schedule import due as s
+from runner.schedule.moments import MomentError, parse_moment
 
 UTC = timezone.utc
 SEOUL, BERLIN = "Asia/Seoul", "Europe/Berlin"
@@ -62,7 +62,7 @@ def test_the_date_is_the_local_one():
 def test_the_servers_zone_does_not_matter(server):
     """T13, in a process of its own, since TZ is read once."""
     code = (
-        "from datetime import datetime, timezone; from runner import schedule as s\n"
+        "from datetime import datetime, timezone; from runner.schedule import due as s\n"
         "x, _ = s.parse('0 1 * * *', 'Asia/Seoul', None, None)\n"
         "due = s.next_due(x, datetime(2024, 2, 1, 3, tzinfo=timezone.utc))\n"
         "print(s.date_of(x, 'due', 'Asia/Seoul', due).logical.isoformat(), s.due_for(x, 'due', 'Asia/Seoul', '2024-02-02', due) == due)"
@@ -468,7 +468,7 @@ def test_dates_are_cheap_enough_for_a_backfill():
 
 def test_croniter_is_imported_only_when_a_due_time_is_asked_for():
     code = (
-        "import sys; from runner import schedule as s\n"
+        "import sys; from runner.schedule import due as s\n"
         "s.parse('0 1 * * *', 'Asia/Seoul', '2026-01-01', None); s.due_for(None, 'due', 'Asia/Seoul', '2026-02-28', None)\n"
         "print('croniter' in sys.modules)"
     )

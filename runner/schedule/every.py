@@ -11,7 +11,7 @@ import re
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Iterator, Tuple
 
-from runner.cron import UTC, Fault, first_instant
+from runner.schedule.cron import UTC, Fault, first_instant
 
 Every = Tuple[int, str]  # amount and unit: m h d w mo
 

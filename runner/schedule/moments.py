@@ -14,7 +14,7 @@ from datetime import time as Time
 from datetime import timezone, tzinfo
 from typing import List, Optional
 
-from runner.cron import UTC, first_instant, instants_of
+from runner.schedule.cron import UTC, first_instant, instants_of
 
 _YEARS = (1900, 2199)
 _SHAPE = re.compile(

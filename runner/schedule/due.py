@@ -15,18 +15,14 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Deque, Iterator, List, Optional, Sequence, Tuple
 
-from runner import cron, every, moments
-from runner.cron import UTC, Fault
+from runner.schedule import cron, every, moments
+from runner.schedule.cron import UTC, Fault
 from runner.errors import UsageError
-from runner.every import EveryError
+from runner.schedule.every import EveryError
 from runner.model import LogicalDate, Schedule
-from runner.moments import Moment, MomentError
-from runner.zones import check_timezone, zone
+from runner.schedule.moments import Moment, MomentError
+from runner.schedule.zones import check_timezone, zone
 
-__all__ = [
-    "DateError", "Fault", "Schedule", "check_timezone", "date_of", "due_between", "due_for", "dues_on", "missed",
-    "next_due", "parse", "previous_due", "run_label", "with_first_seen",
-]  # fmt: skip
 
 MODES = ("due", "interval_start")
 PRESETS = {

@@ -11,7 +11,7 @@ import re
 from typing import List, Optional
 from zoneinfo import ZoneInfo, available_timezones
 
-from runner.cron import Fault
+from runner.schedule.cron import Fault
 from runner.errors import EnvironmentFault
 
 _ABBREVIATIONS = {
