@@ -1,7 +1,6 @@
 """One attempt on this host: its folder, its wrapper, its processes. No clock of its own, no database.
 
-An attempt's folder holds: script... (what runs), log (its output, bytes as they came), start (pid, start time, boot),
-rc (exit status), output (what it hands on). The recovery table stands in docs/architecture.md.
+An attempt's folder holds: script... (what runs), log (its output, bytes as they came), start (pid and boot), rc (exit status), output (what it hands on). The recovery table stands in docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -51,10 +50,27 @@ def _start(words: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 def _place(path: str, text: str) -> None:
-    """Write by rename: the same attempt may be spawned twice, and the winner's shell must not see its script shrink."""
-    with open(f"{path}.{os.getpid()}.{threading.get_ident()}", "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
-    os.replace(file.name, path)
+    """Write a new file. When the same attempt is spawned once more it is there already: then by rename, so that a
+    winner's shell never sees its script shrink."""
+    data = text.encode("utf-8", "surrogateescape")
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    except FileExistsError:
+        other = f"{path}.{os.getpid()}.{threading.get_ident()}"
+        fd = os.open(other, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        _write(fd, data)
+        os.replace(other, path)
+        return
+    _write(fd, data)
+
+
+def _write(fd: int, data: bytes) -> None:
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view):]
+    finally:
+        os.close(fd)
 
 
 # ------------------------------------------------------------------------------------------------------------- on disk
@@ -65,14 +81,14 @@ class Wrapper:
     """Who runs an attempt, from its start file."""
 
     pid: int
-    started: str  # ticks since boot
     boot: str
+    folder: str
 
 
 def read_start(folder: str) -> Optional[Wrapper]:
     """The start file; None when it is absent or not whole."""
     words = _words(os.path.join(folder, "start"))
-    return Wrapper(int(words[0]), words[1], words[2]) if len(words) == 4 and words[3] == "." else None
+    return Wrapper(int(words[0]), words[1], folder) if len(words) == 3 and words[2] == "." else None
 
 
 def read_rc(folder: str) -> Optional[int]:
@@ -168,21 +184,33 @@ def stat_of(pid: int) -> Optional[List[str]]:
 
 
 def is_alive(wrapper: Wrapper) -> bool:
-    """The very process of the start file, not another that got its pid."""
+    """The very process of the start file, not another that got its pid: it leads its session and was born with the
+    attempt's RUNNER_ATTEMPT, which no other process of this machine can have been."""
     fields = stat_of(wrapper.pid)
-    return bool(fields) and fields[0] not in "ZX" and fields[19] == wrapper.started and wrapper.boot == boot_id()
+    return (
+        bool(fields) and fields[0] not in "ZX" and int(fields[3]) == wrapper.pid and wrapper.boot == boot_id()
+        and _mark(wrapper.folder) in _environment(wrapper.pid)
+    )
+
+
+def _mark(folder: str) -> bytes:
+    return b"RUNNER_ATTEMPT=" + os.fsencode(folder) + b"\0"
 
 
 def members(folder: str, wrapper: Optional[Wrapper]) -> Iterator[int]:
-    """The processes of an attempt: its session's, and those that left it but carry its RUNNER_ATTEMPT."""
-    mark = b"RUNNER_ATTEMPT=" + os.fsencode(folder) + b"\0"
+    """The processes of an attempt: those born with its RUNNER_ATTEMPT, and all of its session while its wrapper lives.
+
+    Without the wrapper its pid, and so its session's number, may have become a stranger's.
+    """
+    mark = _mark(folder)
+    session = wrapper.pid if wrapper and is_alive(wrapper) else None
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
             continue
         fields = stat_of(int(name))
         if not fields or fields[0] in "ZX":
             continue
-        if (wrapper and int(fields[3]) == wrapper.pid) or mark in _environment(int(name)):
+        if int(fields[3]) == session or mark in _environment(int(name)):
             yield int(name)
 
 

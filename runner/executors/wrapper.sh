@@ -3,9 +3,7 @@
 # FOLDER/start is created exclusively: it is the lock that lets only one of two spawns run, and the record of who did.
 # Built-ins only: each further process would cost more than all of this. A file without the closing " ." is not whole.
 d=$1 b=$2 w=$3; shift 3
-st() { read -r l </proc/$$/stat; l=${l##*) }; set -- $l; s=${20}; }   # field 22 of proc(5): start time in ticks since boot
-st
-set -C; echo "$$ $s $b ." 2>/dev/null >"$d/start" || exit 125; set +C
+set -C; echo "$$ $b ." 2>/dev/null >"$d/start" || exit 125; set +C
 trap : TERM HUP INT QUIT   # handlers, not "ignore": the command gets default signals, this shell lives to write rc
 exec </dev/null >>"$d/log" 2>&1
 cd "$w" && "$@"

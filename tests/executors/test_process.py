@@ -206,20 +206,25 @@ def test_a_wrapper_killed_under_us_is_lost_not_137(tmp_path, executor):
     wait_for(lambda: not list(process.members(str(folder), start)))
 
 
-@pytest.mark.parametrize("change", ["ticks", "boot"])
+@pytest.mark.parametrize("change", ["pid", "boot"])
 def test_a_reused_pid_or_another_boot_is_never_adopted(tmp_path, executor, change):
+    """Another process got the wrapper's pid; or the machine was started anew and a wrapper-like one runs there."""
     folder = tmp_path / "a"
     folder.mkdir()
-    fields = process.stat_of(os.getpid())
-    ticks, boot = fields[19], process.boot_id()
-    words = (str(int(ticks) + 1), boot) if change == "ticks" else (ticks, "00000000-0000-0000-0000-000000000000")
-    (folder / "start").write_text(f"{os.getpid()} {words[0]} {words[1]} .\n")
-    assert executor.recover(str(folder)) == "gone"
+    env = {**ENV, "RUNNER_ATTEMPT": str(folder if change == "boot" else tmp_path / "b")}
+    other = subprocess.Popen(["sleep", "1000"], env=env, start_new_session=True)
+    boot = process.boot_id() if change == "pid" else "00000000-0000-0000-0000-000000000000"
+    (folder / "start").write_text(f"{other.pid} {boot} .\n")
+    assert executor.recover(str(folder)) in ("gone", "orphans")
     assert wait_one(executor).how == "lost"
+    if change == "pid":
+        assert other.poll() is None, "a stranger was killed"
+    other.kill()
+    other.wait()
 
 
 def test_half_written_records_count_as_absent(tmp_path):
-    (tmp_path / "start").write_text("4711 99")
+    (tmp_path / "start").write_text("4711 some-boot")
     (tmp_path / "rc").write_text("0")
     assert process.read_start(str(tmp_path)) is None and process.read_rc(str(tmp_path)) is None
 
