@@ -5,7 +5,6 @@ Few on purpose; each has a default that is right for most. `runner doctor` print
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import dataclass, field, fields
 from typing import Dict, Mapping, Optional
@@ -97,6 +96,8 @@ def _read_file(path: str) -> Dict[str, object]:
         name, colon, value = text.partition(":")
         name, value = name.strip(), value.strip().strip("'\"")
         if not colon or name not in SETTINGS:
+            import difflib
+
             near = difflib.get_close_matches(name, SETTINGS, 1)
             hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(SETTINGS)
             raise EnvironmentFault(f"{path}:{number}:1: {name!r} is no setting", hint)

@@ -6,7 +6,6 @@ nor the schema is loaded then. The cache may vanish or be unreadable at any time
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, replace
@@ -80,6 +79,8 @@ def check_paths(paths: Sequence[str], site: Any, cache_path: Optional[str]) -> L
 
 def _check(path: str, site: Any) -> Dict[str, Any]:
     """Check one file and note everything that its answer depends on."""
+    import hashlib
+
     from runner.spec.check import Site, check_text, name_of
 
     seen = {path: _stat(path)}
