@@ -64,8 +64,11 @@ def retry(said: Mapping[str, Any]) -> model.Retry:
 def param(name: str, body: Any) -> Optional[model.Param]:
     """A parameter in its short or its long form; None for a shape that the schema refuses."""
     if not isinstance(body, dict):
+        body = as_written(body)
         kind = next((word for kind, word in _TYPES if isinstance(body, kind)), None)
         return model.Param(name, kind, _plain(body)) if kind else None
+    if "type" not in body and "default" in body:
+        body = {**body, "default": as_written(body["default"])}
     kind = body.get("type") or next((word for type_, word in _TYPES if isinstance(body.get("default"), type_)), "string")
     enum = body.get("enum")
     if kind not in {"string", "integer", "number", "boolean", "date", "list", "object"} or not isinstance(enum, (list, type(None))):
@@ -75,6 +78,11 @@ def param(name: str, body: Any) -> Optional[model.Param]:
         enum=None if enum is None else tuple(_plain(choice) for choice in enum), minimum=body.get("minimum"),
         maximum=body.get("maximum"), pattern=body.get("pattern"), description=str(body.get("description", "")),
     )
+
+
+def as_written(value: Any) -> Any:
+    """A number without a type of its own that would lose its spelling, such as the version 3.10, stays text."""
+    return str(value) if isinstance(value, float) and str(value) != repr(float(value)) else value
 
 
 def share(value: Any) -> Optional[float]:

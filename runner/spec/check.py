@@ -177,7 +177,7 @@ class _Second:
             return None
         if kinds:
             return kinds[0]
-        if not self._notes.shaky and all(key in schema.STEP_KEYS or words.is_no_kind(key) for key in step):  # else that key's message says it
+        if not self._notes.shaky and not any(key not in schema.STEP_KEYS and words.is_about_kind(key, schema.STEP_KEYS) for key in step):
             self._notes.add(path, "the step does not say what it does", "add one of " + ", ".join(f"{name}:" for name in steps.KINDS))
         return None
 

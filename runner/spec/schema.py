@@ -123,7 +123,7 @@ def build() -> Dict[str, Any]:
         "required": ["steps"],
         "additionalProperties": False,
         "patternProperties": {"^x-": {"description": "Yours: for YAML anchors, read by nobody."}},
-        "properties": {**TOP_KEYS, "defaults": {"$ref": "#/$defs/defaults"}},
+        "properties": {**TOP_KEYS, "defaults": {"$ref": "#/$defs/defaults"}},  # draft-07 reads nothing beside a $ref
         "$defs": {
             "defaults": {
                 "type": "object", "additionalProperties": False,
@@ -134,6 +134,7 @@ def build() -> Dict[str, Any]:
                 "type": "object", "required": ["id"], "additionalProperties": False,
                 "description": "A step: its id, what it needs, and one key that says what it does.",
                 "properties": {**STEP_KEYS, **kinds},
+                "oneOf": [{"required": [name]} for name in kinds],  # for editors; the check says it in words of its own
             },
         },
     }

@@ -53,6 +53,8 @@ def _tell(error, notes: Notes, data: Any) -> None:
     kind, wanted, value = error.validator, error.validator_value, error.instance
     if kind == "additionalProperties":
         _unknown_keys(path, value, error.schema, notes)
+    elif kind == "oneOf":
+        return  # no kind of step, or two: said by the second pass
     elif kind == "required":
         for key in wanted:
             if key not in value:
@@ -83,7 +85,7 @@ def _choice(path: Path, value: Any, wanted: Sequence[Any], notes: Notes) -> None
     choices = [str(choice) for choice in wanted if isinstance(choice, str)]
     foreign = words.VALUES.get(path[-1] if path else "", {})
     near = words.nearest(str(value), choices)
-    hint = foreign.get(str(value).lower(), f"did you mean {near}?" if near else "")
+    hint = foreign.get(str(value).lower(), f"did you mean {near}?" if near else f"write one of them, such as {choices[0]}")
     notes.add(path, f"{name_of(path)}: {_shown(value)} is not one of {', '.join(choices)}", hint)
 
 
@@ -154,8 +156,13 @@ def _step_hint(key: str, step: Mapping[str, Any], allowed: List[str]) -> str:
     if kind and key in steps.KINDS[kind].SCHEMA.get("properties", {}):
         if step[kind] is None:
             return f"it belongs under {kind}: indent {key}: deeper than {kind}:"
-        short = "" if not isinstance(step[kind], str) else f": write {kind}: {{{schema.short_key(kind)}: ..., {key}: ...}}"
-        return f"{key}: belongs inside {kind}:{short}"
+        if not isinstance(step[kind], str):
+            return f"{key}: belongs inside {kind}:"
+        if any("exclude" in message for _, message, _ in steps.KINDS[kind].check({schema.short_key(kind): step[kind], key: "x"})):
+            return f"the step has its text behind {kind}: already; for a file write {kind}: {{{key}: ...}} alone"
+        return f"write it inside: {kind}: {{{schema.short_key(kind)}: ..., {key}: ...}}"
+    if key.startswith("x-"):
+        return "keys with x- stand at the top of the file"
     if key in schema.TOP_KEYS and key not in words.STEP:
         return f"{key}: belongs to the whole file, beside steps:"
     if key in words.STEP or words.nearest(key, allowed):
@@ -239,6 +246,12 @@ def _value_hint(path: Path, wanted: Sequence[str], value: Any) -> str:
         if text.lstrip("-").isdigit():
             return f"write {int(text)} without quotes and leading zeros"
         return f"write {_NUMBERS[text]}" if text in _NUMBERS else "write a number, such as 3"
+    if wanted == ["integer"] and isinstance(value, float) and value == value and abs(value) < 1e9:
+        return f"write {int(value)} or {int(value) + 1}"
+    if key == "timezone":
+        return "write a place, such as Asia/Seoul, or UTC"
+    if key in ("start_date", "end_date") and len(str(value)) == 8 and isinstance(value, int):
+        return f"write {str(value)[:4]}-{str(value)[4:6]}-{str(value)[6:]}"
     if "array" in wanted and isinstance(value, (str, int)):
         return f"write [{', '.join(value.split()) if isinstance(value, str) else value}]"
     if "string" in wanted and isinstance(value, (bool, int, float)):
@@ -249,7 +262,9 @@ def _value_hint(path: Path, wanted: Sequence[str], value: Any) -> str:
         return f"write {key}: [a, b]"
     if "string" in wanted and isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
         return f"write {value[0]} without the brackets" if isinstance(key, int) else f"write {key}: {value[0]}"
-    return f"write {key}: and one value" if isinstance(value, (list, dict)) and not isinstance(key, int) else ""
+    if isinstance(value, (list, dict)) and not isinstance(key, int):
+        return f"write {key}: and one value"
+    return "write true or false" if "boolean" in wanted else f"write {_or([_TYPE_WORDS[each] for each in wanted])}"
 
 
 def _mapping_hint(key: Any, value: Any) -> str:

@@ -14,7 +14,6 @@ from runner.spec.notes import Notes, Path
 MAX_CALLED = 1 << 20  # bytes of a called file that are read
 _LANGUAGES = {".sh": "bash", ".bash": "bash", ".py": "python", ".sql": "sql", ".hql": "sql"}
 _SCRIPT = re.compile(r"(?<![\w./<>$}-])(?:\./)?[\w-][\w./-]*\.(?:sh|bash|py|sql|hql)\b")
-_FOREIGN_TAG = re.compile(r"\{\{\s*([A-Za-z_]\w*)([^{}]*)\}\}")
 
 
 class Texts:
@@ -41,17 +40,6 @@ class Texts:
     def _template(self, text: str, path: Path, upstream) -> None:
         for fault in template.find_faults(text, params=self._params, upstream=upstream):
             self._notes.in_text(path, fault)
-        if "{{" in text:
-            self._foreign(text, path)
-
-    def _foreign(self, text: str, path: Path) -> None:
-        """`{{ ds }}` of Airflow: text here, and surely not meant as such."""
-        for found in _FOREIGN_TAG.finditer(text):
-            if found.group(1) in template.NAMES:
-                line, start = text.count("\n", 0, found.start()) + 1, text.rfind("\n", 0, found.start()) + 1
-                mark = self._notes.marks.in_text(path, line, found.start() - start + 1)
-                self._notes.add(path, f"{found.group()} is Airflow's way to write it, and plain text here",
-                                f"write << {found.group(1)}{found.group(2).rstrip()} >>", mark=mark, severity="warning")
 
     def check_when(self, value: Any, path: Path, upstream) -> None:
         """`when:` is one expression."""

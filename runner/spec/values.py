@@ -67,6 +67,7 @@ def check_params(value: Any, notes: Notes) -> Dict[str, model.Param]:
         out[name] = param or model.Param(name)
         if param and _check_limits(param, path, notes) and not param.required:
             _check_default(param, body, path, notes)
+            _check_spelling(param, body, path, notes)
     return out
 
 
@@ -123,6 +124,13 @@ def _default_hint(param: model.Param) -> str:
     if not _of_type(param, value) and param.type != "date":
         return f"write a default of that type, or type: {_type_of(value)}"
     return "change one of the two" if param.type != "date" else "write a day such as 2026-02-28"
+
+
+def _check_spelling(param: model.Param, body: Any, path: Path, notes: Notes) -> None:
+    written = body.get("default") if isinstance(body, dict) else body
+    if isinstance(written, float) and param.type == "string" and isinstance(param.default, str):
+        notes.add(path + ("default",), f"params.{param.name}: {written} is kept as text: as a number it would be {float(written)!r}",
+                  f'write "{written}" in quotes, or {{type: number, default: {float(written)!r}}}', severity="warning")
 
 
 def check_required(params: Mapping[str, model.Param], found: Optional[model.Schedule], notes: Notes) -> None:

@@ -34,6 +34,8 @@ TOP: Dict[str, str] = {
     "parameters": "write params:",
     "inputs": "write params:",
     "labels": "write tags:",
+    "desc": "write description:",
+    "comment": "write description:",
     "group": "write tags: [name]",
     "doc": "write doc_md:",
     "dagrun_timeout": "write timeout: for the whole run",
@@ -178,13 +180,13 @@ STEP: Dict[str, str] = {
     "queue": "write it under spark-submit: or hive:",
     "sla": "deadlines come with a later version; today: timeout:",
     "doc_md": "write description:",
+    "desc": "write description:",
+    "comment": "write description:",
     "on_failure_callback": _HOOK,
 }
 
 # Keys that hold the steps in other systems.
 STEPS = frozenset({"tasks", "jobs", "nodes", "workflow", "task", "stages", "actions"})
-# Words for a step that say nothing of what it does: beside them it is still to be said that the kind is missing.
-_NO_KIND = frozenset({"type", "operator", "executor", "uses", "action"})
 DEFAULTS: Dict[str, str] = {
     "owner": "owner: belongs to the whole file, beside steps:",
     "start_date": "start_date: belongs to the whole file, beside steps:",
@@ -233,9 +235,14 @@ VALUES: Dict[object, Dict[str, str]] = {
 _WIDTH = 100
 
 
-def is_no_kind(key: str) -> bool:
-    """Whether an unknown key of a step leaves open what the step does."""
-    return key not in STEP or key in _NO_KIND or not any(f"write {kind}" in STEP[key] for kind in ("bash", "python", "spark-submit", "hive", "noop"))
+_SAYS_KIND = tuple(f"write {kind}" for kind in ("bash", "python", "spark-submit", "hive", "noop")) + ("the key itself", _LATER)
+
+
+def is_about_kind(key: str, ours: Iterable[str]) -> bool:
+    """Whether the message about an unknown key of a step speaks of what the step does; `ours`: keys that say other things."""
+    if key in STEP:
+        return any(words in STEP[key] for words in _SAYS_KIND)
+    return not nearest(key, ours)
 
 
 def hint(word: str, allowed: Iterable[str], foreign: Mapping[str, str]) -> str:

@@ -1,0 +1,3 @@
+#!/bin/bash
+DAY=$(date +%Y%m%d)
+cp in.csv $DAY.csv

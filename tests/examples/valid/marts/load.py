@@ -1,0 +1,2 @@
+def run(date, batch=1):
+    return batch

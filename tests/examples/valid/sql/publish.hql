@@ -1,0 +1,1 @@
+insert overwrite table mart partition (dt='<< ds >>') select * from stage where dt = '${hivevar:dt}';
