@@ -93,8 +93,11 @@ class Engine:
 
     def close(self) -> None:
         """Let go of the runs. What runs goes on and can be adopted."""
-        for run_id in (*self._active, *self._queue):
-            self.store.release(run_id, self.owner.id)
+        try:
+            for run_id in (*self._active, *self._queue):
+                self.store.release(run_id, self.owner.id)
+        except RunnerError:  # a full disk, say: the lock that goes with us tells the next engine as much
+            pass
         self.owner.close()
 
     # ---------------------------------------------------------------------------------------------------- taking over
