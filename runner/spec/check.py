@@ -53,7 +53,7 @@ def check_text(raw: Union[bytes, str], *, path: str, name: str, site: Site, show
     if not isinstance(loaded.data, dict):
         return CheckResult(None, notes.sorted())
     folder = os.path.dirname(path) if look and os.path.isabs(path) else ""
-    found = _Second(loaded.data, site, notes, folder)
+    found = _Second(loaded.data, site, notes, Texts(notes, folder, str if os.path.isabs(shown) else shown_path))
     problems = notes.sorted()
     if notes.failed:
         return CheckResult(None, problems, tuple(sorted(found.texts.files)))
@@ -98,15 +98,15 @@ def shown_path(path: str) -> str:
 class _Second:
     """The second pass over one file: what a schema cannot say."""
 
-    def __init__(self, data: Mapping[str, Any], site: Site, notes: Notes, folder: str):
-        self._notes = notes
+    def __init__(self, data: Mapping[str, Any], site: Site, notes: Notes, texts: Texts):
+        self._notes, self.texts = notes, texts
         self.params = values.check_params(data.get("params"), notes)
         self.schedule = values.check_schedule(data, site, notes)
         values.check_required(self.params, self.schedule, notes)
         values.check_durations(data, ("timeout",), (), notes)
         values.check_shared(data.get("defaults"), ("defaults",), notes)
         values.check_env(data.get("env"), ("env",), notes)
-        self.texts = Texts(notes, frozenset(self.params), folder, shown_path)
+        texts.params = frozenset(self.params)
         self.texts.check(data.get("env"), ("env",), frozenset())
         defaults = data.get("defaults") if isinstance(data.get("defaults"), dict) else {}
         for key in ("env", "cwd"):  # which steps these reach, and so what is upstream, is not one thing

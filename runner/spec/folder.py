@@ -49,9 +49,12 @@ def find(paths: Sequence[str]) -> List[str]:
 
 
 def _inside(folder: str) -> List[str]:
-    out = []
+    out: List[str] = []
+    seen = {os.path.realpath(folder)}  # a link may lead back to a folder above it
     for root, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        places = {name: os.path.realpath(os.path.join(root, name)) for name in folders if not name.startswith(".")}
+        folders[:] = sorted(name for name, place in places.items() if place not in seen)
+        seen.update(places.values())
         out += [os.path.join(root, name) for name in sorted(files)
                 if name.endswith(SUFFIXES) and not name.startswith(".") and name not in _SETTINGS]
     return out
@@ -64,17 +67,23 @@ def check_paths(paths: Sequence[str], site: Any, cache_path: Optional[str]) -> L
     cache = _read_cache(cache_path, key)
     reports, changed = [], False
     for path in files:
-        entry = cache.get(path)
-        if entry is not None and _same(entry["seen"]):
-            reports.append(_report(path, entry, cached=True))
-        else:
-            entry = _check(path, site)
+        report = _from_cache(path, cache.get(path))
+        if report is None:
+            cache[path] = _check(path, site)
             changed = True
-            reports.append(_report(path, entry, cached=False))
-            cache[path] = entry
+            report = _report(path, cache[path], cached=False)
+        reports.append(report)
     if changed and cache_path:
         _write_cache(cache_path, key, cache)
     return _with_same_names([_as_typed(report) for report in reports])
+
+
+def _from_cache(path: str, entry: Any) -> Optional[FileReport]:
+    """What was found before, when nothing that it came from has changed since."""
+    try:
+        return _report(path, entry, cached=True) if entry is not None and _same(entry["seen"]) else None
+    except (KeyError, TypeError, AttributeError):  # somebody else's file, or a damaged one
+        return None
 
 
 def _check(path: str, site: Any) -> Dict[str, Any]:
@@ -157,9 +166,11 @@ def _key(site: Any) -> str:
 
 
 def _code_time() -> str:
-    """A checkout that is edited in place must not answer from yesterday's code."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    return str(max(os.stat(os.path.join(here, name)).st_mtime_ns for name in os.listdir(here) if name.endswith(".py")))
+    """A checkout that is edited in place must not answer from yesterday's code: the newest of the modules, and how many."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    times = [entry.stat().st_mtime_ns for folder in ("", "spec", "steps", "template")
+             for entry in os.scandir(os.path.join(package, folder)) if entry.name.endswith(".py")]
+    return f"{max(times, default=0)}.{len(times)}"
 
 
 def _read_cache(path: Optional[str], key: str) -> Dict[str, Any]:
@@ -168,7 +179,7 @@ def _read_cache(path: Optional[str], key: str) -> Dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             stored = json.load(file)
-        return stored["files"] if stored.get("key") == key else {}
+        return dict(stored["files"]) if stored.get("key") == key else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Mapping, Optional, Set, Tuple
 
 from runner import steps, template
 from runner.spec import build, lint
@@ -17,10 +17,14 @@ _SCRIPT = re.compile(r"(?<![\w./<>$}-])(?:\./)?[\w-][\w./-]*\.(?:sh|bash|py|sql|
 
 
 class Texts:
-    """Goes through the texts of one file. `folder` is where its relative paths start, "" for a text without a file."""
+    """Goes through the texts of one file.
 
-    def __init__(self, notes: Notes, params: FrozenSet[str], folder: str, shown):
-        self._notes, self._params, self._folder, self._shown = notes, params, folder, shown
+    `folder` is where its relative paths start, "" for a text without a file; `shown(path)` is how messages call a file.
+    """
+
+    def __init__(self, notes: Notes, folder: str, shown: Callable[[str], str]):
+        self._notes, self._folder, self._shown = notes, folder, shown
+        self.params: FrozenSet[str] = frozenset()  # names of the file's parameters
         self.files: Set[str] = set()  # other files that were looked at
         self._read: Dict[str, Optional[str]] = {}
 
@@ -38,7 +42,7 @@ class Texts:
                 self.check(item, path + (n,), upstream)
 
     def _template(self, text: str, path: Path, upstream) -> None:
-        for fault in template.find_faults(text, params=self._params, upstream=upstream):
+        for fault in template.find_faults(text, params=self.params, upstream=upstream):
             self._notes.in_text(path, fault)
 
     def check_when(self, value: Any, path: Path, upstream) -> None:
@@ -51,7 +55,7 @@ class Texts:
             hint = "put all of it between one << and one >>" if value.count("<<") > 1 and both else 'write when: "<< outputs.load.rows | int > 0 >>"'
             self._notes.add(path, f"when: {value!r} is not one expression", hint)
             return
-        for fault in template.find_expression_faults(expression, params=self._params, upstream=upstream):
+        for fault in template.find_expression_faults(expression, params=self.params, upstream=upstream):
             self._notes.add(path, f"when: {fault.message}", fault.hint, severity=fault.severity)
 
     # -- the body of a step
@@ -82,7 +86,7 @@ class Texts:
             self._no_file(place, called.path, file)
             return
         if called.templated and templated:
-            for fault in template.find_faults(text, params=self._params, upstream=upstream):
+            for fault in template.find_faults(text, params=self.params, upstream=upstream):
                 self._notes.in_file(self._shown(file), text, fault)
         self._clock_of_file(file, text, called.language)
 

@@ -1,0 +1,270 @@
+"""From text to Pipeline: what each key becomes, what a second pass finds, and that a large file costs in proportion."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+
+import pytest
+
+from runner.errors import EnvironmentFault, InvalidPipeline
+from runner.spec import check
+from runner.spec.graph import Above, Graph
+from runner.spec.words import hint, nearest
+
+SITE = check.Site("Asia/Seoul")
+
+
+def load(text, **changes):
+    """The pipeline of a good text."""
+    result = run(text, **changes)
+    assert not result.errors, result.errors
+    return result.pipeline
+
+
+def run(text, path="", **changes):
+    return check.check_text(textwrap.dedent(text), path=path, name="mart", site=check.Site("Asia/Seoul", **changes))
+
+
+def messages(text, **changes):
+    return [problem.message for problem in run(text, **changes).problems]
+
+
+ONE = """\
+steps:
+  - id: a
+    bash: echo a
+"""
+
+
+# ------------------------------------------------------------------------------------------------------------ contents
+
+
+def test_the_smallest_file():
+    pipeline = load(ONE)
+    assert (pipeline.name, pipeline.timezone, pipeline.logical_date, pipeline.schedule) == ("mart", "Asia/Seoul", "due", None)
+    assert (pipeline.catchup, pipeline.max_active_runs, pipeline.max_active_steps) == ("last", 1, None)
+    step = pipeline.step("a")
+    assert (step.kind, step.body, step.line, step.needs) == ("bash", {"run": "echo a"}, 2, ())
+    assert (step.retry.limit, step.retry.delay, step.kill_grace, step.skip_exit, step.on_lost) == (0, 300.0, 30.0, 99, "retry")
+    assert (step.inherit_env, step.template, step.timeout, step.when) == (True, True, None, None)
+
+
+def test_the_site_says_what_a_file_does_not():
+    assert load(ONE, logical_date="interval_start").logical_date == "interval_start"
+    assert load("logical_date: due\n" + ONE, logical_date="interval_start").logical_date == "due"
+
+
+def test_a_step_with_everything():
+    step = load("""\
+        steps:
+          - {id: x, bash: echo}
+          - id: a
+            description: d
+            needs: x
+            when: << outputs.x.rows > 0 >>
+            trigger_rule: all_done
+            retries: 3
+            retry_delay: 1m
+            retry_exponential_backoff: true
+            max_retry_delay: 10m
+            retry_jitter: 10%
+            retry_on_exit: [75]
+            retry_not_on_exit: [2, 3]
+            timeout: 1h30m
+            kill_grace: 0
+            allow_failure: true
+            skip_exit: null
+            on_lost: fail
+            env: {A: 3.10, B: true, C: x}
+            inherit_env: [JAVA_HOME]
+            cwd: /data
+            template: false
+            priority_weight: 5
+            bash: echo
+        """).step("a")
+    assert (step.needs, step.when, step.trigger_rule) == (("x",), "outputs.x.rows > 0", "all_done")
+    retry = step.retry
+    assert (retry.limit, retry.delay, retry.backoff, retry.max_delay, retry.jitter) == (3, 60.0, 2.0, 600.0, 0.1)
+    assert (retry.on_exit, retry.not_on_exit) == ((75,), (2, 3))
+    assert (step.timeout, step.kill_grace, step.allow_failure, step.skip_exit, step.on_lost) == (5400.0, 0.0, True, None, "fail")
+    assert (step.env, step.inherit_env) == ({"A": "3.10", "B": "true", "C": "x"}, ("JAVA_HOME",))
+    assert (step.cwd, step.template, step.priority_weight, step.description) == ("/data", False, 5, "d")
+
+
+def test_defaults_lie_under_each_step():
+    pipeline = load("""\
+        defaults: {retries: 2, retry_delay: 1m, timeout: 1h, env: {A: a, B: b}, cwd: /x, skip_exit: 7}
+        steps:
+          - {id: a, bash: echo}
+          - {id: b, bash: echo, retries: 0, timeout: 5, env: {B: c}, skip_exit: null}
+        """)
+    a, b = pipeline.steps
+    assert (a.retry.limit, a.retry.delay, a.timeout, a.env, a.cwd, a.skip_exit) == (2, 60.0, 3600.0, {"A": "a", "B": "b"}, "/x", 7)
+    assert (b.retry.limit, b.retry.delay, b.timeout, b.env, b.skip_exit) == (0, 60.0, 5.0, {"A": "a", "B": "c"}, None)
+
+
+@pytest.mark.parametrize("said, becomes", [("true", "all"), ("false", "last"), ("last", "last"), ("all", "all"), ("none", "none")])
+def test_catchup_knows_airflows_words(said, becomes):
+    assert load(f"catchup: {said}\n" + ONE).catchup == becomes
+
+
+def test_one_tag_or_many():
+    assert load("tags: mart\n" + ONE).tags == ("mart",)
+    assert load("tags: [a, b]\n" + ONE).tags == ("a", "b")
+
+
+@pytest.mark.parametrize("body, kind, default, required", [
+    ("KR", "string", "KR", False), ("3", "integer", 3, False), ("0.5", "number", 0.5, False), ("true", "boolean", True, False),
+    ("[a]", "list", ["a"], False), ("{type: string}", "string", None, True), ("{default: 3}", "integer", 3, False),
+    ("{type: date, default: 2026-01-31}", "date", "2026-01-31", False), ("{type: object, default: {a: 1}}", "object", {"a": 1}, False),
+    ("{type: number, default: 3}", "number", 3, False), ("{}", "string", None, True),
+])
+def test_params(body, kind, default, required):
+    param = load(f"params: {{x: {body}}}\n" + ONE).params["x"]
+    assert (param.type, param.default, param.required) == (kind, default, required)
+
+
+def test_a_version_number_keeps_its_spelling():
+    result = run("params: {version: 3.10}\n" + ONE)
+    assert result.pipeline.params["version"].default == "3.10"
+    assert [problem.severity for problem in result.problems] == ["warning"]
+
+
+def test_schedule_and_its_bounds():
+    pipeline = load('timezone: Asia/Seoul\nschedule: "0 1 * * *"\nstart_date: 2026-01-01\nend_date: 2026-12-31\n' + ONE)
+    assert pipeline.schedule.cron == "0 1 * * *"
+    assert pipeline.schedule.start.isoformat() == "2026-01-01T00:00:00+09:00"
+
+
+# -------------------------------------------------------------------------------------------------------- second pass
+
+
+def test_all_faults_come_at_once_in_the_order_of_the_file():
+    problems = run("ownr: me\ntimezone: KST\nsteps:\n  - {id: a, bash: echo << dz >>, retries: two, needs: z}\n").problems
+    assert [problem.line for problem in problems] == [1, 2, 4, 4, 4]
+    assert [problem.column for problem in problems] == sorted([1]) + [11] + sorted(problem.column for problem in problems[2:])
+
+
+def test_a_warning_does_no_harm():
+    result = run("steps:\n  - {id: a, bash: echo, trigger_rule: all_done}\n")
+    assert result.pipeline is not None and result.pipeline.warnings == result.problems
+    assert [problem.severity for problem in result.problems] == ["warning"]
+
+
+def test_a_fault_inside_a_block_is_told_where_it_stands():
+    problem = run("steps:\n  - id: a\n    bash: |\n      echo one\n        echo << dz >>\n").problems[0]
+    assert (problem.line, problem.column, problem.source, problem.where) == (5, 14, "        echo << dz >>", "steps[0].bash")
+
+
+def test_outputs_may_be_read_of_what_is_above():
+    good = "steps:\n  - {id: a, bash: echo}\n  - {id: b, needs: a, noop: }\n  - {id: c, needs: b, bash: echo << outputs.a.x >>}\n"
+    assert not run(good).problems
+    assert "not upstream" in messages(good.replace("needs: b", "needs: []"))[0]
+
+
+def test_a_step_without_template_may_hold_anything():
+    assert not messages("steps:\n  - {id: a, template: false, bash: echo << dz >>}\n")
+    assert messages("steps:\n  - {id: a, template: false, env: {X: << dz >>}, bash: echo}\n")
+
+
+def test_a_called_file_is_looked_at(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.sql").write_text("select 1\nwhere d = '<< dz >>'\n")
+    path = tmp_path / "mart.yaml"
+    path.write_text("steps:\n  - id: a\n    hive: {file: x.sql}\n  - id: b\n    bash: {script: gone.sh}\n  - id: c\n    bash: {script: /gone/x.sh}\n")
+    with pytest.raises(InvalidPipeline) as caught:
+        check.load_pipeline(str(path), SITE)
+    found = [(p.file, p.line, p.severity) for p in caught.value.problems]
+    assert found == [("mart.yaml", 5, "error"), ("mart.yaml", 7, "warning"), ("x.sql", 2, "error")]
+
+
+def test_a_stored_definition_stands_without_its_files():
+    text = "steps:\n  - id: a\n    bash: {script: gone.sh}\n"
+    assert check.load_text(text, "/nowhere/mart.yaml", "mart", SITE).step("a").body == {"script": "gone.sh"}
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(EnvironmentFault) as caught:
+        check.load_pipeline(str(tmp_path / "x.yaml"), SITE)
+    assert "No such file" in caught.value.message
+
+
+def test_a_name_may_be_given(tmp_path):
+    path = tmp_path / "daily.yaml"
+    path.write_text(ONE)
+    assert check.load_pipeline(str(path), SITE).name == "daily"
+    assert check.load_pipeline(str(path), SITE, name="other").name == "other"
+
+
+def test_bytes_and_text_say_the_same():
+    korean = "description: 고객 마트\n" + ONE
+    assert check.check_text(korean.encode(), path="", name="x", site=SITE).pipeline == check.check_text(korean, path="", name="x", site=SITE).pipeline
+
+
+def test_a_broken_line_is_told_once():
+    assert len(messages("steps:\n  - id: a\n    bash: {{ ds }}\n")) == 1
+
+
+# --------------------------------------------------------------------------------------------------------------- graph
+
+
+def test_circles_are_named_once_from_their_first_step():
+    graph = Graph({"a": ["c"], "b": ["a"], "c": ["b"], "d": ["c"], "e": ["f"], "f": ["e"]})
+    assert graph.circles() == [["a", "c", "b"], ["e", "f"]]
+
+
+def test_a_chain_of_thousands_needs_no_recursion():
+    count = 20000
+    needs = {str(i): [str(i - 1)] if i else [] for i in range(count)}
+    assert Graph(needs).circles() == []
+    assert len(Above(needs, str(count - 1))) == count - 1
+    needs["0"] = [str(count - 1)]
+    assert len(Graph(needs).circles()[0]) == count
+
+
+def test_the_nearest_above_is_found_without_walking_all():
+    class Counting(dict):
+        asked = 0
+
+        def get(self, *words):
+            Counting.asked += 1
+            return super().get(*words)
+
+    needs = Counting({str(i): [str(i - 1)] if i else [] for i in range(1000)})
+    assert "998" in Above(needs, "999") and Counting.asked < 5
+    assert "999" not in Above(needs, "999") and "x" not in Above(needs, "5")
+
+
+def long_file(count):
+    lines = "".join(f"  - id: s{i}\n    needs: [{f's{i - 1}' if i else ''}]\n    bash: echo << ds >> {f'<< outputs.s{i - 1}.n >>' if i else ''}\n" for i in range(count))
+    return "steps:\n" + lines
+
+
+def test_the_cost_grows_with_the_file_and_not_with_its_square():
+    seconds = {}
+    for count in (500, 4000):
+        text = long_file(count)
+        run(text) if count == 500 else None  # imports and caches
+        start = time.process_time()
+        assert len(load(text).steps) == count
+        seconds[count] = time.process_time() - start
+    assert seconds[4000] < 8 * seconds[500] * 3
+
+
+# --------------------------------------------------------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize("word, ours", [
+    ("retry", "retries"), ("schedul", "schedule"), ("stpes", "steps"), ("need", "needs"), ("timeouts", "timeout"), ("RETRIES", "retries"),
+    ("bsh", "bash"), ("all_sucess", "all_success"), ("maxActiveRuns", "max_active_runs"),
+])
+def test_did_you_mean(word, ours):
+    assert nearest(word, ["retries", "schedule", "steps", "needs", "timeout", "bash", "all_success", "max_active_runs", "env", "cwd"]) == ours
+
+
+def test_a_word_that_is_like_none():
+    assert nearest("zzz", ["retries"]) == ""
+    assert hint("zzz", ["b", "a"], {}) == "known here: a, b"
+    assert hint("deploy-mode", ["deploy_mode"], {}) == "write deploy_mode:"
+    assert hint("deployMode", ["deploy_mode"], {}) == "write deploy_mode:"

@@ -1,0 +1,134 @@
+"""The files of a folder and the cache of what was found in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from runner.errors import NotFound
+from runner.spec import check, folder
+
+SITE = check.Site("Asia/Seoul")
+GOOD = "description: d\nowner: o\ntags: [t]\nschedule: \"0 1 * * *\"\nsteps:\n  - {id: a, bash: echo a}\n"
+BAD = "steps:\n  - {id: a, bsh: echo a}\n"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with a good and a bad file, where the person stands."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p" / "sub").mkdir(parents=True)
+    (tmp_path / "p" / "good.yaml").write_text(GOOD)
+    (tmp_path / "p" / "sub" / "bad.yml").write_text(BAD)
+    return tmp_path
+
+
+def look(place, cache="cache.json", site=SITE):
+    return folder.check_paths(["p"], site, str(place / cache) if cache else None)
+
+
+def test_files_are_found_to_the_bottom(place):
+    for name in (".hidden.yaml", "note.txt", "settings.yaml", "schema.json"):
+        (place / "p" / name).write_text("x")
+    (place / "p" / ".git").mkdir()
+    (place / "p" / ".git" / "x.yaml").write_text("x")
+    assert folder.find(["p"]) == [str(place / "p" / "good.yaml"), str(place / "p" / "sub" / "bad.yml")]
+    assert folder.find(["p/good.yaml", "p"])[0] == str(place / "p" / "good.yaml")
+    assert len(folder.find(["p", "p"])) == 2
+    with pytest.raises(NotFound):
+        folder.find(["nowhere"])
+
+
+def test_a_link_to_a_folder_above_ends(place):
+    os.symlink(place / "p", place / "p" / "sub" / "loop")
+    assert len(folder.find(["p"])) == 2
+
+
+def test_reports(place):
+    good, bad = look(place)
+    assert (good.name, good.good, good.cached) == ("good", True, False)
+    assert good.summary == {"name": "good", "description": "d", "owner": "o", "tags": ["t"], "timezone": "Asia/Seoul",
+                            "schedule": "0 1 * * *", "logical_date": "due", "steps": 1}
+    assert (bad.name, bad.good, bad.summary) == ("bad", False, None)
+    assert (bad.problems[0].file, bad.problems[0].line) == ("p/sub/bad.yml", 2)
+
+
+def test_what_is_unchanged_comes_from_the_cache(place):
+    first, again = look(place), look(place)
+    assert all(report.cached for report in again)
+    assert [report.problems for report in first] == [report.problems for report in again]
+    assert [report.summary for report in first] == [report.summary for report in again]
+
+
+def test_only_what_changed_is_read_again(place):
+    look(place)
+    (place / "p" / "sub" / "bad.yml").write_text(GOOD)
+    assert [(report.name, report.cached, report.good) for report in look(place)] == [("good", True, True), ("bad", False, True)]
+
+
+def test_another_site_or_version_does_not_count(place, monkeypatch):
+    look(place)
+    assert not any(report.cached for report in look(place, site=check.Site("UTC")))
+    monkeypatch.setattr("runner.__version__", "99")
+    assert not any(report.cached for report in look(place, site=check.Site("UTC")))
+
+
+def test_a_called_file_counts_too(place):
+    (place / "p" / "good.yaml").write_text("steps:\n  - id: a\n    hive: {file: x.sql}\n")
+    assert not look(place)[0].good
+    (place / "p" / "x.sql").write_text("select '<< dz >>'")
+    (fault,) = look(place)[0].problems
+    assert (fault.file, fault.line) == ("p/x.sql", 1)
+    (place / "p" / "x.sql").write_text("select '<< ds >>'")
+    assert look(place)[0].good and look(place)[0].cached
+
+
+def test_messages_name_files_from_where_the_person_stands(place, monkeypatch):
+    (place / "p" / "x.sql").write_text("select '<< dz >>'")
+    (place / "p" / "good.yaml").write_text("steps:\n  - id: a\n    hive: {file: x.sql}\n")
+    look(place)
+    monkeypatch.chdir(place / "p")
+    files = {problem.file for report in folder.check_paths(["."], SITE, str(place / "cache.json")) for problem in report.problems}
+    assert files == {"x.sql", "sub/bad.yml"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"key": 1}', '{"key": "KEY", "files": []}', '{"key": "KEY", "files": {"PATH": 3}}',
+                                  '{"key": "KEY", "files": {"PATH": {"seen": {}, "problems": [{"x": 1}], "summary": null}}}'])
+def test_a_damaged_cache_is_none(place, text):
+    look(place)
+    key = json.loads((place / "cache.json").read_text())["key"]
+    (place / "cache.json").write_text(text.replace("KEY", key).replace("PATH", str(place / "p" / "good.yaml")))
+    assert [report.good for report in look(place)] == [True, False]
+
+
+def test_a_cache_that_cannot_be_written_is_none(place):
+    (place / "file").write_text("")
+    assert len(look(place, cache="file/below/cache.json")) == 2
+    assert len(look(place, cache=None)) == 2
+
+
+def test_one_name_twice_is_said_of_both(place):
+    (place / "p" / "sub" / "good.yaml").write_text(GOOD)
+    told = [report for report in look(place) if report.name == "good"]
+    assert len(told) == 2 and not any(report.good for report in told)
+    assert all("another file" in report.problems[-1].message for report in told)
+
+
+def test_a_file_that_cannot_be_read(place):
+    os.symlink(place / "gone", place / "p" / "link.yaml")
+    report = {report.name: report for report in look(place)}["link"]
+    assert not report.good and "cannot be read" in report.problems[0].message
+
+
+def test_the_cached_way_loads_neither_yaml_nor_the_schema(place):
+    look(place)
+    code = ("import sys; from runner.spec import folder; from types import SimpleNamespace as S; "
+            f"r = folder.check_paths(['p'], S(timezone='Asia/Seoul', logical_date='due', python='python3'), {str(place / 'cache.json')!r}); "
+            "assert all(x.cached for x in r); print([m for m in ('yaml', 'jsonschema', 'jinja2', 'croniter') if m in sys.modules])")
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    done = subprocess.run([sys.executable, "-c", code], cwd=place, env={**os.environ, "PYTHONPATH": root}, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.strip() == "[]"
