@@ -39,7 +39,7 @@ LIMIT_MB = 40
 REASONS = {
     "apscheduler": ("timers of the daemon", "runner/daemon (to come)"),
     "click": ("the command line: options, help, completion", "runner/cli"),
-    "croniter": ("the times of a cron line", "runner/cron.py"),
+    "croniter": ("the times of a cron line", "runner/schedule"),
     "jinja2": ("templates, in a sandbox", "runner/template"),
     "jsonschema": ("the check of pipeline files against the schema", "runner/spec"),
     "python-dateutil": ("relativedelta in templates; also for croniter", "runner/template"),
