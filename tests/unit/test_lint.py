@@ -238,7 +238,7 @@ SLOW = [
     ("bash", "${RUNNER_DS:-$(date +%F"), ("bash", "echo $(date +%F) | "), ("bash", "awk strftime(\"date\" "),
     ("python", "x = date.today()\n"), ("python", "date.today() + "), ("python", "f(date.today("), ("python", "print 'x', date.today('\n"),
     ("python", "<< today "), ("sql", "now( "), ("sql", "/* now() "), ("sql", "'\\"), ("sql", "'now() "), ("sql", "<< now "), ("sql", "as "),
-    ("sql", "from_unixtime(unix_timestamp("), ("sql", "${now"),
+    ("sql", "from_unixtime(unix_timestamp("), ("bash", "/*#--date $(date +%F)"), ("sql", "${now"),
 ]  # fmt: skip
 
 
