@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Tuple, Union
 
 import yaml
 
-from runner.model import Mark, Problem
+from runner.model import Problem
+from runner.spec import syntax
+from runner.spec.marks import Marks, Path, where
 from runner.spec.report import split_lines
+from runner.spec.text import Stop, clip, decode, mark_of, odd_character
 
-MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_NODES = 200_000
 MAX_PROBLEMS = 100
 MAX_DIGITS = 1000
-
-Path = Tuple[Any, ...]
 
 _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -98,132 +98,7 @@ class _Loader(_Base):  # type: ignore[misc,valid-type]
         pass
 
 
-# ------------------------------------------------------------------------------------------------------------ places
-
-
-class Marks:
-    """Where the parts of a document stand. A path that is not in the file has the place of its nearest ancestor."""
-
-    def __init__(self, root: Any, lines: List[str], pairs: Optional[Dict[int, Dict[str, Tuple[Any, Any]]]] = None):
-        self._root = root
-        self._lines = lines
-        self._pairs = {} if pairs is None else pairs
-
-    def _children(self, node: Any) -> Dict[Any, Tuple[Any, Any]]:
-        found = self._pairs.get(id(node))
-        if found is None:
-            found = {}
-            for key, value in node.value:
-                if isinstance(key, yaml.ScalarNode):
-                    found.setdefault(key.value, (key, value))
-            self._pairs[id(node)] = found
-        return found
-
-    def _find(self, path: Path) -> Tuple[Any, Any]:
-        """(key node or None, value node) of the deepest part of the path that the file has."""
-        key, node = None, self._root
-        for part in path:
-            if isinstance(node, yaml.MappingNode):
-                pair = self._children(node).get(part)
-                if pair is None:
-                    break
-                key, node = pair
-            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and 0 <= part < len(node.value):
-                key, node = None, node.value[part]
-            else:
-                break
-        return key, node
-
-    def value(self, path: Path = ()) -> Mark:
-        """Where the value of that path starts."""
-        _, node = self._find(tuple(path))
-        return _mark(node.start_mark) if node is not None else Mark(1, 1)
-
-    def key(self, path: Path) -> Mark:
-        """Where the key of that path starts; for an item of a list, where the item starts."""
-        key, node = self._find(tuple(path))
-        node = key if key is not None else node
-        return _mark(node.start_mark) if node is not None else Mark(1, 1)
-
-    def in_text(self, path: Path, line: int, column: int) -> Mark:
-        """Where in the file the place `line`:`column` (from 1) of a text stands."""
-        _, node = self._find(tuple(path))
-        if not isinstance(node, yaml.ScalarNode):
-            return self.value(path)
-        place = _mark(node.start_mark)
-        row, start = self._content(place)
-        if node.style == "|":
-            row += line  # the header's own line is line 0
-            text = self._lines[row] if row < len(self._lines) else ""
-            return Mark(row + 1, column + self._indentation(node, row - line + 1, text))
-        if node.style == ">":
-            return self._walk(node.value, row + 1, 0, line, column) or Mark(row + 1 + line, column)
-        if node.end_mark.line == row:
-            if node.style in ("'", '"'):
-                return Mark(row + 1, self._quoted(node.style, row, start + 1, _offset(node.value, line, column)))
-            return Mark(row + 1, start + column)
-        start += 1 if node.style in ("'", '"') else 0
-        return self._walk(node.value, row, start, line, column) or place
-
-    def _content(self, place: Mark) -> Tuple[int, int]:
-        """(row, column), from 0, where a scalar starts after its anchor and tag."""
-        row, at = place.line - 1, place.column - 1
-        while row < len(self._lines):
-            line = self._lines[row]
-            while at < len(line) and line[at] in " \t&!":
-                if line[at] in " \t":
-                    at += 1
-                    continue
-                while at < len(line) and line[at] not in " \t":
-                    at += 1
-            if at < len(line) and line[at] != "#":
-                return row, at
-            row, at = row + 1, 0
-        return place.line - 1, place.column - 1
-
-    def _indentation(self, node: Any, first: int, text: str) -> int:
-        """How far a block of text is indented, seen at its first line that is not blank."""
-        for line, raw in zip(split_lines(node.value), self._lines[first:]):
-            if line.strip(" "):
-                return len(raw) - len(line)
-        return len(text) - len(text.lstrip(" "))
-
-    def _quoted(self, quote: str, row: int, at: int, offset: int) -> int:
-        """The column (from 1) of character `offset` of a quoted text on one line; escapes count as written."""
-        line = self._lines[row]
-        sizes = {"x": 4, "u": 6, "U": 10}
-        for _ in range(offset):
-            if quote == '"' and line[at : at + 1] == "\\":
-                at += sizes.get(line[at + 1 : at + 2], 2)
-            else:
-                at += 2 if quote == "'" and line[at : at + 2] == "''" else 1
-        return min(at, len(line)) + 1
-
-    def _walk(self, value: str, row: int, at: int, line: int, column: int) -> Optional[Mark]:
-        """For text that YAML folds: count the characters that are no space, in the value and in the file."""
-        offset = _offset(value, line, column)
-        while offset < len(value) and value[offset].isspace():
-            offset += 1
-        left = sum(1 for char in value[:offset] if not char.isspace())
-        while row < len(self._lines):
-            text = self._lines[row]
-            for index in range(at, len(text)):
-                if not text[index].isspace():
-                    if not left:
-                        return Mark(row + 1, index + 1)
-                    left -= 1
-            row, at = row + 1, 0
-        return None
-
-
-def _mark(mark: Any) -> Mark:
-    return Mark(mark.line + 1, mark.column + 1)
-
-
-def _offset(value: str, line: int, column: int) -> int:
-    """The place of line:column in a text, as a count of characters."""
-    lines = value.split("\n")
-    return sum(len(text) + 1 for text in lines[: line - 1]) + column - 1
+# ------------------------------------------------------------------------------------------------------------- load
 
 
 @dataclass
@@ -240,24 +115,12 @@ class Loaded:
         return [problem for problem in self.problems if problem.severity == "error"]
 
 
-# ------------------------------------------------------------------------------------------------------------- load
-
-
-class _Stop(Exception):
-    """The file cannot be read further."""
-
-    def __init__(self, line: int, column: int, message: str, hint: str = "", where: str = "", source: Optional[str] = None):
-        super().__init__(message)
-        self.line, self.column, self.message, self.hint, self.where = line, column, message, hint, where
-        self.source = source
-
-
 def load(raw: Union[bytes, str], file: str) -> Loaded:
     """Read one YAML document. Never raises for what the file says: faults are in `problems`."""
     text, lines, root, builder = "", [], None, None
     data, problems = None, []
     try:
-        text = _decode(raw, file)
+        text = decode(raw, file)
         lines = split_lines(text)
         if _may_nest(text):
             _check_depth(text)
@@ -265,7 +128,7 @@ def load(raw: Union[bytes, str], file: str) -> Loaded:
         builder = _Builder(file, lines)
         if root is not None:
             data = builder.build(root, (), 1)
-    except _Stop as stop:
+    except Stop as stop:
         data = None
         source = stop.source
         if source is None:
@@ -274,77 +137,6 @@ def load(raw: Union[bytes, str], file: str) -> Loaded:
     if builder is not None:
         problems = builder.problems + problems
     return Loaded(data, Marks(root, lines, builder.memo if builder is not None else None), problems, text)
-
-
-# ----------------------------------------------------------------------------------------------------- bytes to text
-
-
-def _decode(raw: Union[bytes, str], file: str) -> str:
-    if isinstance(raw, str):
-        text = raw[1:] if raw.startswith("\ufeff") else raw
-        size = len(text) if len(text) > MAX_BYTES or text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-        _check_size(size)
-    else:
-        _check_size(len(raw))
-        if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or _looks_utf16(raw):
-            raise _Stop(
-                1, 1, "the file is UTF-16, not UTF-8",
-                f"save it as UTF-8, or: iconv -f utf-16 -t utf-8 {file} > {file}.utf8", source="",
-            )
-        try:
-            text = raw.decode("utf-8-sig")
-        except UnicodeDecodeError as err:
-            raise _not_utf8(raw, file) from err
-    at = text.find("\0")
-    if at >= 0:
-        line, column = _place(text, at)
-        raise _Stop(line, column, f"line {line} holds a NUL byte: this is not a text file", "remove it, or write the file anew")
-    return text
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_BYTES:
-        raise _Stop(
-            1, 1, f"the file is larger than 1 MiB ({size:,} bytes)",
-            "split the pipeline, or move long scripts to files of their own", source="",
-        )
-
-
-def _looks_utf16(raw: bytes) -> bool:
-    head = raw[:64]
-    half = len(head) // 2
-    return half >= 2 and (head[1::2].count(0) * 2 > half or head[::2].count(0) * 2 > half) and not head.count(0) == len(head)
-
-
-def _not_utf8(raw: bytes, file: str) -> _Stop:
-    """Say which line is not UTF-8, and what it may be."""
-    if raw.startswith(b"\xef\xbb\xbf"):
-        raw = raw[3:]
-    start = 0
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError as err:
-        start = err.start
-    line = raw.count(b"\n", 0, start) + 1
-    begin = raw.rfind(b"\n", 0, start) + 1
-    end = raw.find(b"\n", start)
-    whole = raw[begin : end if end >= 0 else len(raw)].rstrip(b"\r")
-    column = len(raw[begin:start].decode("utf-8")) + 1
-    try:
-        raw.decode("cp949")
-    except UnicodeDecodeError:
-        message = f"line {line} is not UTF-8 (byte 0x{raw[start]:02x})"
-        return _Stop(line, column, message, "save the file as UTF-8", source=whole.decode("utf-8", "replace"))
-    return _Stop(
-        line, column, f"line {line} is not UTF-8; it looks like CP949 (EUC-KR)",
-        f"iconv -f cp949 -t utf-8 {file} > {file}.utf8", source=whole.decode("cp949", "replace"),
-    )
-
-
-def _place(text: str, at: int) -> Tuple[int, int]:
-    """line and column, from 1, of a character."""
-    before = split_lines(text[:at])
-    return len(before), len(before[-1]) + 1
 
 
 # -------------------------------------------------------------------------------------------------------- depth first
@@ -371,8 +163,8 @@ def _check_depth(text: str) -> None:
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > MAX_DEPTH:
-                    place = _mark(event.start_mark)
-                    raise _Stop(place.line, place.column, *_TOO_DEEP)
+                    place = mark_of(event.start_mark)
+                    raise Stop(place.line, place.column, *_TOO_DEEP)
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
     except (yaml.YAMLError, UnicodeEncodeError):
@@ -380,6 +172,20 @@ def _check_depth(text: str) -> None:
 
 
 _TOO_DEEP = (f"nested deeper than {MAX_DEPTH} levels", "write the inner part flat, or check the brackets for one that is not closed")
+
+
+def _compose(text: str, lines: List[str]) -> Any:
+    loader = None
+    try:
+        loader = _Loader(text)
+        return loader.get_single_node()
+    except yaml.MarkedYAMLError as err:
+        raise syntax.explain(err, text, lines, _Loader) from err
+    except (yaml.YAMLError, UnicodeEncodeError) as err:
+        raise odd_character(text, err) from err
+    finally:
+        if loader is not None:
+            loader.dispose()
 
 
 # ---------------------------------------------------------------------------------------------------- nodes to values
@@ -406,8 +212,8 @@ class _Builder:
         source = self.lines[line - 1] if line <= len(self.lines) else ""
         self.problems.append(Problem(self.file, line, column, message, hint, severity, where(path), source))
 
-    def stop(self, node: Any, path: Path, message: str, hint: str = "") -> _Stop:
-        return _Stop(node.start_mark.line + 1, node.start_mark.column + 1, message, hint, where(path))
+    def stop(self, node: Any, path: Path, message: str, hint: str = "") -> Stop:
+        return Stop(node.start_mark.line + 1, node.start_mark.column + 1, message, hint, where(path))
 
     def spend(self, node: Any, path: Path, count: int) -> None:
         self.left -= count
@@ -457,7 +263,7 @@ class _Builder:
 
     def bad_tag(self, node: Any, path: Path) -> None:
         tag = node.tag
-        shown = _clip("!!" + tag[len(_TAG) :] if tag.startswith(_TAG) else tag)
+        shown = clip("!!" + tag[len(_TAG) :] if tag.startswith(_TAG) else tag)
         self.say(
             node, path, f"the tag {shown} is not allowed here",
             f"remove it; if the value starts with '!', quote it: \"{shown} ...\"",
@@ -487,8 +293,8 @@ class _Builder:
                 self.say(node, path, f"{value} is text here, not {say}", f'write {say}, or "{value}" if the text is meant', "warning")
             else:
                 self.say(
-                    node, path, f"{_clip(value)} is text here, not a number of base 60",
-                    f'write "{_clip(value)}" to say so (other YAML readers take it for a number)', "warning",
+                    node, path, f"{clip(value)} is text here, not a number of base 60",
+                    f'write "{clip(value)}" to say so (other YAML readers take it for a number)', "warning",
                 )
             return value
         elif tag in _TEXTS:
@@ -496,7 +302,7 @@ class _Builder:
         else:
             self.bad_tag(node, path)
             return value
-        self.say(node, path, f"{_clip(value)!r} is not what its tag !!{tag[len(_TAG):]} says", "remove the tag")
+        self.say(node, path, f"{clip(value)!r} is not what its tag !!{tag[len(_TAG):]} says", "remove the tag")
         return value
 
     # ------------------------------------------------------------------------------------------------------- keys
@@ -523,7 +329,7 @@ class _Builder:
                 if name in found:
                     line = found[name][0].start_mark.line + 1
                     self.say(
-                        key, path + (name,), f"the key {_clip(name)!r} stands twice: on line {line} and on line {key.start_mark.line + 1}",
+                        key, path + (name,), f"the key {clip(name)!r} stands twice: on line {line} and on line {key.start_mark.line + 1}",
                         "keep one of them",
                     )
                     continue
@@ -563,12 +369,12 @@ class _Builder:
         else:
             if key.tag == _NULL:
                 shown = "null"
-            self.say(key, path, f"the key {_clip(key.value)} is {shown}, not text", f'quote it: "{_clip(key.value)}":')
+            self.say(key, path, f"the key {clip(key.value)} is {shown}, not text", f'quote it: "{clip(key.value)}":')
 
     def check_key(self, key: Any, path: Path) -> None:
         for char, name, hint in _ODD_IN_KEY:
             if char in key.value:
-                self.say(key, path + (key.value,), f"the key {_clip(key.value)!r} holds {name}", hint)
+                self.say(key, path + (key.value,), f"the key {clip(key.value)!r} holds {name}", hint)
                 return
 
 
@@ -579,296 +385,3 @@ _ODD_IN_KEY = (
     ("\ufeff", "a byte order mark (U+FEFF)", "remove it; it often comes from joining two files"),
     ("\u200b", "a space without width (U+200B)", "remove it"),
 )
-
-
-def _clip(text: str) -> str:
-    """A word for a message: not longer than a line can hold."""
-    return text if len(text) <= 60 else text[:59] + "\N{HORIZONTAL ELLIPSIS}"
-
-
-def where(path: Path) -> str:
-    """steps[2].bash for ("steps", 2, "bash")."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            text += f".{part}" if text else str(part)
-    return text
-
-
-# ----------------------------------------------------------------------------------------------------- syntax faults
-
-
-def _compose(text: str, lines: List[str]) -> Any:
-    loader = None
-    try:
-        loader = _Loader(text)
-        return loader.get_single_node()
-    except yaml.MarkedYAMLError as err:
-        raise _explain(err, text, lines) from err
-    except (yaml.YAMLError, UnicodeEncodeError) as err:
-        raise _odd_character(text, err) from err
-    finally:
-        if loader is not None:
-            loader.dispose()
-
-
-_UNPRINTABLE = re.compile("[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def _odd_character(text: str, err: Exception) -> _Stop:
-    found = _UNPRINTABLE.search(text)
-    if found is None:
-        return _Stop(1, 1, f"not readable as YAML: {err}")
-    line, column = _place(text, found.start())
-    code = f"{ord(found.group()):04X}"
-    return _Stop(line, column, f"a control character (U+{code}) is not allowed", f'remove it, or write it in double quotes as "\\u{code}"')
-
-
-_ENTRY = re.compile(r"[ \t]*(?:[-?][ \t]+)*")
-_KEY = re.compile(r"""[ \t]*(?:[-?][ \t]+)*(?P<key>"[^"]*"|'[^']*'|[^\s#'"\[\]{},&*!|>%@`][^#:]*?)[ \t]*:(?=[ \t]|$)[ \t]*""")
-
-
-def _quote(value: str) -> str:
-    """A value in quotes, as a person would write it."""
-    value = _clip(value.strip())
-    if '"' in value or "\\" in value:
-        return "'" + value.replace("'", "''") + "'"
-    return f'"{value}"'
-
-
-def _explain(err: Any, text: str, lines: List[str]) -> _Stop:
-    """A fault of syntax at its real place, with a remedy."""
-    context = err.context or ""
-    said = err.problem or ""
-    problem_mark = err.problem_mark or err.context_mark
-    context_mark = err.context_mark
-    place = _mark(problem_mark) if problem_mark is not None else Mark(1, 1)
-    opening = _mark(context_mark) if context_mark is not None else place
-
-    def line_of(mark: Mark) -> str:
-        return lines[mark.line - 1] if 1 <= mark.line <= len(lines) else ""
-
-    def at(mark: Mark, message: str, hint: str = "") -> _Stop:
-        return _Stop(mark.line, mark.column, message, hint)
-
-    line = line_of(place)
-
-    # ---- the document as a whole
-    if "single document" in context or "another document" in said:
-        return at(place, "a second document starts here; a file holds one", "remove the line ---, or write the rest to a file of its own")
-    if "undefined alias" in said:
-        name = _word(line, place.column)
-        if _is_cron(line[place.column - 1 :]):
-            return at(place, "a plain value cannot start with '*'", f"quote the schedule: {_schedule(line[place.column - 1:])}")
-        return at(
-            place, f"the alias {name} is not defined above",
-            f"mark a value as &{name[1:]} further up, or quote the text: {_quote(line[place.column - 1:])}",
-        )
-    if "duplicate anchor" in context:
-        return at(place, f"the anchor {_word(line, place.column)} is already defined on line {opening.line}", "give it another name")
-    if "recursive" in said:
-        return at(place, "an alias stands inside what it names", "write the value out")
-    if "directive" in context or "directive" in said:
-        return at(opening, "a line that starts with '%' is a directive of YAML", _starts_with_hint("%", line_of(opening), opening.column))
-
-    # ---- tabs
-    tab = _tab_in_indentation(line)
-    if tab and ("tab" in said or "cannot start any token" in said):
-        return at(Mark(place.line, tab), "a tab is not allowed in indentation", "indent with spaces; in vi: :set expandtab | retab")
-
-    # ---- values that start with a sign of YAML
-    if "scanning an alias" in context:
-        return at(opening, "a plain value cannot start with '*'", _starts_with_hint("*", line_of(opening), opening.column))
-    if "scanning an anchor" in context:
-        return at(opening, "a plain value cannot start with '&'" if _at_value(line_of(opening), opening.column)
-                  else "'&' cannot follow here", _starts_with_hint("&", line_of(opening), opening.column))
-    if "cannot start any token" in said:
-        sign = line[place.column - 1 : place.column] or "?"
-        if sign == "\t":
-            return at(place, "a tab is not allowed here", "use spaces")
-        return at(place, f"a plain value cannot start with '{sign}'", _starts_with_hint(sign, line, place.column))
-    if "tag" in context and "directive" not in context:
-        return at(opening, "a plain value cannot start with '!'", _starts_with_hint("!", line_of(opening), opening.column))
-    if "tag handle" in said or "undefined tag" in said:
-        return at(place, f"the tag {_word(line, place.column)} is not allowed here", _starts_with_hint("!", line, place.column))
-    if "block scalar" in context:
-        if "comment or" in said:
-            sign = line_of(opening)[opening.column - 1 : opening.column] or "|"
-            return at(
-                opening, f"after '{sign}' the text starts on the next line",
-                f"put the text on the lines below, indented; or quote a value that starts with '{sign}'",
-            )
-        return at(place, "the indentation of this block of text is wrong", "indent its lines by the same number of spaces, deeper than the key")
-
-    # ---- quotes
-    if "quoted scalar" in context:
-        if "escape" in said or "hexdecimal" in said or "hexadecimal" in said:
-            where_is = place if "\\" in line[max(0, place.column - 2) : place.column] else opening
-            return at(where_is, "a backslash in double quotes starts an escape, and this one is unknown", "use single quotes: 'C:\\dir', or write \\\\ for a backslash")
-        quote = line_of(opening)[opening.column - 1 : opening.column] or '"'
-        return at(opening, f"the quote {quote} opened here is not closed", f"close it with {quote} on the same line, or use a block: |")
-    long_quote = _long_quote(text, place)
-    if long_quote is not None:
-        quote = line_of(long_quote)[long_quote.column - 1 : long_quote.column] or '"'
-        return at(long_quote, f"the quote {quote} opened here is closed only on line {place.line if place.column > 1 else place.line - 1}",
-                  f"close it with {quote} on its own line")
-
-    # ---- brackets
-    if "flow sequence" in context or "flow mapping" in context:
-        sign = line_of(opening)[opening.column - 1 : opening.column] or "["
-        close = {"[": "]", "{": "}"}.get(sign, "]")
-        if place.line == opening.line:
-            return at(place, f"',' or '{close}' is missing in the list opened with '{sign}' at column {opening.column}",
-                      f"write '{close}' or ','; if this is no list, use a block: |, or quotes")
-        return at(opening, f"the bracket {sign} opened here is not closed", f"close it with {close}; if this is no list, quote the value")
-    full_width = line_of(opening).find("\uff1a")
-    if "could not find expected ':'" in said:
-        if full_width >= 0:
-            return at(Mark(opening.line, full_width + 1), "a full-width colon (U+FF1A) is no colon for YAML", "write an ordinary colon and a space: 'key: value'")
-        body = line_of(opening)
-        glued = re.match(r"[ \t]*(?:- +)*([A-Za-z_][\w-]*):(\S.*)", body)
-        if glued:
-            return at(opening, "a space is missing after ':'", f"write {_clip(glued.group(1))}: {_clip(glued.group(2))}")
-        if body.lstrip().startswith("-") and not re.match(r"[ \t]*-(?:[ \t]|$)", body):
-            return at(opening, "a space is missing after '-'", "write '- ' and then the item")
-        return at(opening, "this line is not 'key: value' (could not find the ':')",
-                  "add the ':' and a value; if it belongs to the text above, indent it deeper, under a block: |")
-
-    # ---- colons and indentation
-    if "mapping values are not allowed" in said:
-        return _stray_colon(place, lines)
-    if "sequence entries are not allowed" in said:
-        return at(place, "a list cannot start on the line of its key", "put '- ...' on the next line, indented")
-    if "mapping keys are not allowed" in said:
-        return at(place, "a key cannot stand here", "put it on a line of its own; quote a value that starts with '?'")
-    if "node content" in said:
-        sign = line[place.column - 1 : place.column]
-        return at(place, f"a plain value cannot start with '{sign}'" if sign else "a value is missing here", f"quote it: {_quote(line[place.column - 1:])}")
-    if "block collection" in context or "block sequence" in context:
-        if _entry_text(line, place.column):
-            return _after_value(place, line)
-        return at(place, f"wrong indentation: the list that starts on line {opening.line} goes on here without '- '",
-                  f"start the line with '- ', or indent it by {opening.column + 1} spaces as part of the item above, or less to end the list")
-    if "block mapping" in context or "block end" in said or "document start" in said:
-        if _entry_text(line, place.column):
-            return _after_value(place, line)
-        if line[place.column - 1 :].startswith(":"):
-            return at(place, "a key is missing before ':'", "write the key, or quote the text")
-        known = _KEY.match(lines[_above(lines, place.line)]) if _above(lines, place.line) >= 0 else None
-        if known and known.start("key") < place.column - 1:
-            return _stray_colon(place, lines)
-        if line[place.column - 1 :].startswith("-"):
-            return at(place, "wrong indentation: a list item stands where a key is expected",
-                      f"line it up with the other items of its list, or with the keys at column {opening.column}")
-        return at(place, "wrong indentation: this line fits no line above it",
-                  f"line it up with its neighbours: the keys that start on line {opening.line} stand at column {opening.column}")
-    words = said if not context else f"{context}: {said}"
-    return at(place, f"not readable as YAML ({words})", "quote the value, or use a block: |")
-
-
-def _word(line: str, column: int) -> str:
-    found = re.match(r"[^\s,\]}]+", line[column - 1 :])
-    return _clip(found.group()) if found else ""
-
-
-def _tab_in_indentation(line: str) -> int:
-    """Column of a tab before the first character of a line; 0 when there is none."""
-    lead = line[: len(line) - len(line.lstrip(" \t"))]
-    return lead.find("\t") + 1
-
-
-def _is_cron(value: str) -> bool:
-    words = value.split("#")[0].split()
-    return len(words) == 5 and all(re.match(r"[\d*/,\-A-Za-z?#]+\Z", word) for word in words)
-
-
-def _schedule(value: str) -> str:
-    return _quote(re.sub(r"\s+#.*", "", value))
-
-
-def _at_value(line: str, column: int) -> bool:
-    """Whether the column is where a value starts: after `key: ` or `- `."""
-    found = _KEY.match(line) or _ENTRY.match(line)
-    return bool(found) and found.end() == column - 1
-
-
-def _starts_with_hint(sign: str, line: str, column: int) -> str:
-    rest = line[column - 1 :]
-    before = _KEY.match(line)
-    key = before.group("key") if before and before.end() == column - 1 else ""
-    if not _at_value(line, column) and column > 1:
-        if before and line[before.end() :].strip():
-            return f"quote the whole value: {_quote(line[before.end():])}, or use a block: {_clip(before.group('key'))}: |"
-        return f"quote it: {_quote(rest)}"
-    if key == "schedule" or (sign == "*" and _is_cron(rest)) or (sign == "@" and re.match(r"@[a-z]+\s*(#|$)", rest)):
-        return f"quote the schedule: {_schedule(rest)}"
-    if "#" in rest:
-        rest = re.sub(r"\s+#.*", "", rest)
-    return f"quote it: {_quote(rest)}"
-
-
-def _entry_text(line: str, column: int) -> bool:
-    """Whether something else stands before that column on its line."""
-    found = _ENTRY.match(line)
-    return bool(found) and found.end() < column - 1
-
-
-def _after_value(place: Mark, line: str) -> _Stop:
-    before = line[: place.column - 1].rstrip()
-    what = {'"': "the closing quote", "'": "the closing quote", "]": "the closing bracket", "}": "the closing bracket"}.get(before[-1:], "the value")
-    key = _KEY.match(line)
-    whole = line[key.end() :] if key else line[_ENTRY.match(line).end() :]
-    block = f"{_clip(key.group('key'))}: |" if key else "|"
-    return _Stop(place.line, place.column, f"more text after {what}", f"quote the whole value: {_quote(whole)}, or use a block: {block}")
-
-
-def _above(lines: List[str], line: int) -> int:
-    """Row (from 0) of the next line above `line` (from 1) that says something; -1 when there is none."""
-    row = line - 2
-    while row >= 0 and (not lines[row].strip() or lines[row].lstrip().startswith("#")):
-        row -= 1
-    return row
-
-
-def _stray_colon(place: Mark, lines: List[str]) -> _Stop:
-    """A ': ' where no key can be: inside a plain value, or on a line that is indented too deep."""
-    line = lines[place.line - 1] if place.line <= len(lines) else ""
-    full_width = line.find("\uff1a")
-    key = _KEY.match(line)
-    if key and key.end() < place.column - 1:
-        value = line[key.end() :]
-        name = _clip(key.group("key"))
-        return _Stop(place.line, place.column, "': ' inside a plain value",
-                     f"use a block: {name}: |\nand the text on the next line, indented; or quote it: {_quote(value)}")
-    above = _above(lines, place.line)
-    upper = lines[above] if above >= 0 else ""
-    if full_width < 0 and "\uff1a" in upper:
-        return _Stop(above + 1, upper.find("\uff1a") + 1, "a full-width colon (U+FF1A) is no colon for YAML", "write an ordinary colon and a space: 'key: value'")
-    start = _ENTRY.match(line)
-    column = (start.end() if start else 0) + 1
-    known = _KEY.match(upper)
-    if known and upper[known.end() :].strip():
-        return _Stop(place.line, column, f"wrong indentation: this line is deeper than line {above + 1}, which already has a value (mapping values are not allowed here)",
-                     f"start it at column {known.start('key') + 1}, like {_clip(known.group('key'))!r} above")
-    return _Stop(place.line, column, "a key is not allowed here (mapping values are not allowed here)",
-                 "check the indentation and that the line above ends with ':'; quote text that holds ': '")
-
-
-def _long_quote(text: str, place: Mark) -> Optional[Mark]:
-    """Where a quoted text over more than one line starts that ends just before the fault; None when there is none."""
-    last = None
-    try:
-        for token in yaml.scan(text, _Loader):
-            start = _mark(token.start_mark)
-            if (start.line, start.column) >= (place.line, place.column):
-                break
-            if isinstance(token, (yaml.ScalarToken, yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)):
-                last = token
-    except (yaml.YAMLError, UnicodeEncodeError):
-        pass
-    if isinstance(last, yaml.ScalarToken) and last.style in ("'", '"') and last.start_mark.line < last.end_mark.line:
-        if last.end_mark.line == place.line - 1:
-            return _mark(last.start_mark)
-    return None

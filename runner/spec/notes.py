@@ -6,6 +6,7 @@ from typing import Any, List, Optional, Set, Tuple
 
 from runner import model
 from runner.model import Problem
+from runner.spec.report import source_line, split_lines
 
 Path = Tuple[Any, ...]
 _GROUPS = ("env", "params", "conf", "hivevar", "hiveconf", "kwargs")  # whose keys are the user's: they are named together
@@ -16,7 +17,7 @@ class Notes:
 
     def __init__(self, loaded, shown: str):
         self.marks, self._shown = loaded.marks, shown
-        self._lines = loaded.text.split("\n") if loaded.text else []
+        self._lines = split_lines(loaded.text)
         self._problems: List[Problem] = list(loaded.problems)
         self._broken = {problem.line for problem in loaded.problems if problem.severity == "error"}
         self._bad_paths: Set[Path] = set()
@@ -39,7 +40,7 @@ class Notes:
 
     def in_file(self, file: str, text: str, fault) -> None:
         """A fault inside of a called file."""
-        source = text.split("\n")[fault.line - 1].rstrip("\r")
+        source = source_line(text, fault.line)
         self._problems.append(Problem(file, fault.line, fault.column, fault.message, fault.hint, getattr(fault, "severity", "warning"), "", source))
 
     def is_bad(self, path: Path) -> bool:

@@ -179,6 +179,15 @@ def test_a_called_file_is_looked_at(tmp_path, monkeypatch):
     assert found == [("mart.yaml", 5, "error"), ("mart.yaml", 7, "warning"), ("x.sql", 2, "error")]
 
 
+def test_asking_the_clock_for_a_date_is_a_warning(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.sh").write_text("#!/bin/bash\nDAY=$(date +%Y%m%d)\n")
+    path = tmp_path / "mart.yaml"
+    path.write_text("steps:\n  - id: a\n    bash: |\n      cp in.csv $(date +%F).csv\n  - id: b\n    bash: ./x.sh\n  - id: c\n    bash: {script: x.sh}\n")
+    warnings = check.load_pipeline(str(path), SITE).warnings
+    assert [(p.file, p.line, p.severity) for p in warnings] == [("mart.yaml", 4, "warning"), ("x.sh", 2, "warning")]
+
+
 def test_a_stored_definition_stands_without_its_files():
     text = "steps:\n  - id: a\n    bash: {script: gone.sh}\n"
     assert check.load_text(text, "/nowhere/mart.yaml", "mart", SITE).step("a").body == {"script": "gone.sh"}

@@ -1,3 +1,0 @@
-#!/bin/bash
-DAY=$(date +%Y%m%d)
-cp in.csv $DAY.csv
