@@ -124,7 +124,9 @@ def _locate(text: str, pieces, kept: FrozenSet[int], names: Mapping[str, Any], c
         inside = "" if piece.kind == "text" or piece.offset in kept else inside_of(piece)
         if inside and not (expression(inside).names or frozenset()) & own:
             try:
-                _value(inside, names)
+                value = _value(inside, names)
+                if piece.kind == "tag":
+                    filters.text_of(value)
             except Exception as again:  # noqa: BLE001
                 return _fault_of(text, piece, again, names)
     first = next(piece for piece in pieces if piece.kind == "block")
