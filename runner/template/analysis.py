@@ -81,6 +81,9 @@ def of_expression(text: str, params: FrozenSet[str], upstream: Optional[Abstract
 
 def _unknown(name: str, text: str, upstream: Optional[AbstractSet[str]]) -> Fault:
     hint = _FOREIGN.get(name)
+    dashed = [each for each in sorted(upstream or ()) if name in each.split("-")[1:] and f"outputs.{each}" in text]
+    if dashed:  # outputs.load-raw.rows is a subtraction
+        hint = f"a name with - is written outputs['{dashed[0]}']"
     if hint is None:
         near = nearest(name, NAMES)
         hint = (f"did you mean {near}? " if near else "") + "To keep << as it is, write <<!"
@@ -148,7 +151,7 @@ def _unreadable(pieces: List[Piece], places: Places) -> List[TemplateFault]:
     """What only the whole shows, such as `for x` without `in`."""
     try:
         compile_text(source(pieces))
-    except (jinja2.TemplateSyntaxError, RecursionError) as error:
+    except (jinja2.TemplateSyntaxError, SyntaxError, MemoryError, RecursionError) as error:  # Python nests 20 loops, 100 ifs
         first = next(piece for piece in pieces if piece.kind == "block")
         say = plain_words(str(error.message)) if isinstance(error, jinja2.TemplateSyntaxError) else "too deeply nested"
         return [places.fault(first.offset, f"the <% %> blocks that begin here: {say}", "")]

@@ -42,7 +42,7 @@ _HEAD = re.compile(r"[ \t]+([^\W\d]\w*)((?:\.\w+)*)")
 _TIGHT = re.compile(r"([^\W\d]\w*)[^\n<>]{0,80}?>>")
 _CLOSER = re.compile(r"""['"()\[\]{}\n]|<<|(?<=[ \t])>>""")
 _QUOTED = {quote: re.compile(rf"(?:[^{quote}\\\n]|\\[^\n])*{quote}") for quote in "'\""}
-_BLOCK = re.compile(r"[ \t]+(if|elif|else|endif|for|endfor|set)\b([^\n]*?)[ \t]%>")
+_BLOCK = re.compile(r"[ \t]+(if|elif|else|endif|for|endfor|set)\b((?:[^\n<]|<(?!%)){0,4000}?)[ \t]%>")
 _NO_BLOCK = re.compile(r"[ \t]+(raw|endraw|include|import|from|macro|endmacro|extends|block|endblock|call|filter|with|endwith|do)\b[^\n%]*[ \t]%>")
 # Names that programs use for their own variables: `1 << step` is a shift, `<< step >` is surely a tag gone wrong.
 _COMMON = frozenset({"step", "run", "pipeline", "params", "outputs", "macros", "datetime", "timedelta", "ts"})
@@ -176,6 +176,8 @@ class _Scanner:
         match = _TIGHT.match(self.text, b)
         if match and match.group(1) in self.known and not self._ends_later(match.group(1), a):
             inside = match.group()[:-2].strip()
+            if match.group(1) in _COMMON and inside[len(match.group(1)) :][:1] == "-":
+                return  # <<run-module>>: an event of Tk
             self._fault(a, f"<<{self.text[b : match.end()]} is not read as a template", f"write << {inside} >>, with a blank on both sides")
 
     def _not_closed(self, a: int, b: int) -> None:
@@ -217,6 +219,7 @@ class _Scanner:
             return block.end()
         first, last = self._whole_line(a, block.end())
         self._literal(first)
+        self.done = a  # the blanks before it go with its line
         self._add("block", (block.group(1) + block.group(2)).strip(), a, last)
         return last
 
