@@ -238,13 +238,19 @@ def kill(folder: str) -> None:
 
 
 def kill_members(folder: str, wrapper: Optional[Wrapper], number: int) -> Set[int]:
-    """Signal every member but a living wrapper; repeats while new ones appear. Returns the pids met."""
+    """Signal every member but a living wrapper; repeats while new ones appear. Returns the pids met.
+
+    Before a KILL all are stopped: else a shell whose child died first would go on to its next line.
+    """
     spare = wrapper.pid if wrapper and is_alive(wrapper) else None
     met: Set[int] = set()
     while True:
         fresh = {pid for pid in members(folder, wrapper) if pid != spare} - met
         if not fresh:
             return met
+        if number == signal.SIGKILL:
+            for pid in fresh:
+                _send(pid, signal.SIGSTOP)
         for pid in fresh:
             _send(pid, number)
         met |= fresh

@@ -116,6 +116,17 @@ def test_kill_ends_what_ignores_term_and_its_children_and_still_records(tmp_path
     assert list(process.members(str(folder), process.read_start(str(folder)))) == []
 
 
+def test_a_kill_lets_no_shell_go_on_to_its_next_line(tmp_path, executor):
+    for round in range(10):
+        folder = tmp_path / f"a{round}"
+        executor.start(job(folder, f"trap '' TERM; touch ready{round}; sleep 1000 || true; touch damage", cwd=str(tmp_path)))
+        start = wait_for(lambda: process.read_start(str(folder)))
+        wait_for(lambda: (tmp_path / f"ready{round}").exists() and len(list(process.members(str(folder), start))) >= 3)
+        executor.kill(str(folder))
+        assert wait_one(executor).exit_code == 137
+    assert not (tmp_path / "damage").exists()
+
+
 def test_what_a_step_leaves_in_the_background_is_ended_and_reported(tmp_path, executor):
     folder = tmp_path / "a"
     executor.start(job(folder, "sleep 1000 & echo $!"))
