@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner import model, template
+from runner.template import filters
 
 SEOUL = ZoneInfo("Asia/Seoul")
 NAMES = {"region": "KR", "n": 3, "tables": ["a", "b"], "none": None, "title": "it's \\ 100%", "flag": True, "map": {"items": "x", "k": 1}}
@@ -547,3 +550,75 @@ def test_a_text_without_tags_does_not_import_jinja():
         "assert 'jinja2' not in sys.modules and 'dateutil' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# -------------------------------------------------------------------------------------------------------- found by tests
+
+
+def test_the_indentation_of_a_block_goes_with_its_line():
+    assert template.render("  <% if params.flag %>  \nb\n\t<% endif %>\nc", CONTEXT) == "b\nc"
+
+
+@pytest.mark.parametrize("times, head, end", [(30, "for x in range(2)", "endfor"), (150, "if params.flag", "endif"), (1000, "if params.flag", "endif")])
+def test_blocks_nested_too_deeply_are_a_fault_and_no_crash(times, head, end):
+    text = f"<% {head} %>\n" * times + f"<% {end} %>\n" * times
+    assert any("deeply" in fault.message for fault in template.find_faults(text, params=["flag"]))
+    with pytest.raises(template.TemplateError):
+        template.render(text, CONTEXT)
+
+
+def test_an_event_of_tk_is_no_tag():
+    assert template.find_faults("bind('<<run-module>>')") == []
+    assert template.find_faults("<<run>>") and template.find_faults("<<ds-1>>") and template.find_faults("<<run.name>>")
+
+
+def test_a_step_with_a_dash_is_named_in_the_first_hint():
+    assert "outputs['load-raw']" in template.find_faults("<< outputs.load-raw.rows >>", upstream={"load-raw"})[0].hint
+
+
+# ---------------------------------------------------------------------------------------------------------------- manual
+
+with open(os.path.join(os.path.dirname(__file__), "..", "..", "docs", "templates.md"), encoding="utf-8") as _file:
+    MANUAL = _file.read()
+
+
+def in_the_manual():
+    """The run that the manual shows: 2026-02-28 of a daily pipeline in Seoul."""
+
+    def day(number):
+        start = datetime(2026, 2, 28, tzinfo=SEOUL) + timedelta(days=number)
+        return model.LogicalDate(start + timedelta(days=1), start, start, start + timedelta(days=1), "Asia/Seoul")
+
+    run = make_run(name="mart@2026-02-28", date=day(0), trigger="schedule", params={"region": "kr"})
+    outputs = {"a": {"rows": 12}, "count": {"rows": "12"}, "load-raw": {"rows": "7"}}
+    return make_context(run, outputs=outputs, prev_success=day(-1), previous=day(-1), following=day(1))
+
+
+def table(title):
+    """The words in backticks of the first column below a heading."""
+    part = MANUAL.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    cells = [line.split(" | ")[0] for line in part.splitlines() if line.startswith("| `") and not line.startswith("| `<<")]
+    return {word for cell in cells for word in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_the_manual_lists_all_names_filters_and_variables():
+    assert {re.split(r"[.(]", word)[0] for word in table("Names")} == template.NAMES
+    assert table("Filters") == {name for name in filters.FILTERS if not name.startswith("_")}
+    variables = set(template.environment(in_the_manual()))
+    assert table("Environment variables") == variables - {"RUNNER_PARAM_REGION"} | {"RUNNER_PARAM_NAME"}
+
+
+@pytest.mark.parametrize("name, value", [row for row in re.findall(r"^\| `([a-z_.]+)` \| `([^`]+)`", MANUAL, re.M)])
+def test_values_in_the_manual(name, value):
+    assert template.render(f"<< {name} >>", in_the_manual()) == value
+
+
+@pytest.mark.parametrize("text, wanted", re.findall(r"^\| `(<<[^`]*)` \| `([^`]*)` \|$", MANUAL, re.M))
+def test_examples_in_the_manual(text, wanted):
+    assert template.render(text, in_the_manual()) == wanted
+
+
+@pytest.mark.parametrize("text", re.findall(r"```(?:sql|sh)\n(.*?)```", MANUAL, re.S))
+def test_listings_in_the_manual(text):
+    assert template.find_faults(text, params=["region"]) == []
+    assert template.render(text, in_the_manual()) != text
