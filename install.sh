@@ -173,7 +173,7 @@ cat >"$work/runner" <<END
 lib='$quoted'
 now=\$(readlink "\$lib/current")
 if [ ! -x "\$lib/\$now/bin/python" ]; then
-    echo "runner: the Python it was installed with is gone; run install.sh again" >&2
+    echo "runner: its Python (\$lib/\$now/bin/python) is gone or closed to this user; run install.sh again" >&2
     exit 3
 fi
 exec "\$lib/\$now/bin/python" -I -m runner "\$@"
