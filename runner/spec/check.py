@@ -108,7 +108,8 @@ class _Second:
         values.check_env(data.get("env"), ("env",), notes)
         texts.params = frozenset(self.params)
         self.texts.check(data.get("env"), ("env",), frozenset())
-        defaults = data.get("defaults") if isinstance(data.get("defaults"), dict) else {}
+        values.check_catchup(data, notes)
+        self._defaults = defaults = data.get("defaults") if isinstance(data.get("defaults"), dict) else {}
         for key in ("env", "cwd"):  # which steps these reach, and so what is upstream, is not one thing
             self.texts.check(defaults.get(key), ("defaults", key), None)
         listed = data.get("steps") if isinstance(data.get("steps"), list) else []
@@ -162,9 +163,7 @@ class _Second:
         for key in ("env", "cwd"):
             self.texts.check(step.get(key), path + (key,), upstream)
         self.texts.check_when(step.get("when"), path + ("when",), upstream)
-        rule = step.get("trigger_rule", "all_success")
-        if rule != "all_success" and not step.get("needs") and not self._notes.is_bad(path + ("trigger_rule",)):
-            self._notes.add(path + ("trigger_rule",), f"trigger_rule: {rule} without needs: has no effect", "add needs:, or remove it", severity="warning")
+        values.check_effects(step, self._defaults, path, self._notes)
         kind = self._kind(step, path)
         if kind:
             self._body(step, path + (kind,), steps.KINDS[kind], upstream)

@@ -34,6 +34,11 @@ class Notes:
         line = self._lines[mark.line - 1].rstrip("\r") if 0 < mark.line <= len(self._lines) else ""
         self._problems.append(Problem(self._shown, mark.line, mark.column, message, hint, severity, where(path), line))
 
+    def add_effect(self, path: Path, message: str, hint: str) -> None:
+        """A warning about a value that is good in itself."""
+        if not self.is_bad(path):
+            self.add(path, message, hint, at_key=True, severity="warning")
+
     def in_text(self, path: Path, fault) -> None:
         """A fault whose place is inside the text at that path."""
         self.add(path, fault.message, fault.hint, mark=self.marks.in_text(path, fault.line, fault.column), severity=getattr(fault, "severity", "warning"))

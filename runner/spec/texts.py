@@ -13,6 +13,7 @@ from runner.spec.notes import Notes, Path
 
 MAX_CALLED = 1 << 20  # bytes of a called file that are read
 _LANGUAGES = {".sh": "bash", ".bash": "bash", ".py": "python", ".sql": "sql", ".hql": "sql"}
+_KEEP = re.compile(r"\s*to keep << as it is, write <<!", re.I)  # said of texts; a condition has no such <<
 _SCRIPT = re.compile(r"(?<![\w./<>$}-])(?:\./)?[\w-][\w./-]*\.(?:sh|bash|py|sql|hql)\b")
 
 
@@ -55,8 +56,12 @@ class Texts:
             hint = "put all of it between one << and one >>" if value.count("<<") > 1 and both else 'write when: "<< outputs.load.rows | int > 0 >>"'
             self._notes.add(path, f"when: {value!r} is not one expression", hint)
             return
+        begin = value.index(expression)
+        line = value.count("\n", 0, begin) + 1
+        mark = self._notes.marks.in_text(path, line, begin - (value.rfind("\n", 0, begin) + 1) + 1)
         for fault in template.find_expression_faults(expression, params=self.params, upstream=upstream):
-            self._notes.add(path, f"when: {fault.message}", fault.hint, severity=fault.severity)
+            hint = _KEEP.sub("", fault.hint) or "write names, comparisons, and, or, not: << params.full and outputs.load.rows | int > 0 >>"
+            self._notes.add(path, f"when: {fault.message}", hint, mark=mark, severity=fault.severity)
 
     # -- the body of a step
 

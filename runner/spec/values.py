@@ -28,6 +28,32 @@ def check_shared(said: Any, path: Path, notes: Notes) -> None:
     check_env(said.get("env"), path + ("env",), notes)
 
 
+_OF_RETRIES = ("retry_delay", "max_retry_delay", "retry_exponential_backoff", "retry_jitter", "retry_on_exit", "retry_not_on_exit")
+
+
+def check_effects(step: Mapping[str, Any], defaults: Mapping[str, Any], path: Path, notes: Notes) -> None:
+    """What is well written and surely without effect, as something was left out."""
+    rule = step.get("trigger_rule", "all_success")
+    if rule != "all_success" and not step.get("needs"):
+        notes.add_effect(path + ("trigger_rule",), f"trigger_rule: {rule} without needs: has no effect", "add needs:, or remove it")
+    if not step.get("retries", defaults.get("retries", 0)):
+        for key in _OF_RETRIES:
+            if key in step:
+                notes.add_effect(path + (key,), f"{key}: without retries: has no effect", "add retries: 3, or remove it")
+                break
+    if "max_retry_delay" in step and not step.get("retry_exponential_backoff", defaults.get("retry_exponential_backoff")):
+        notes.add_effect(path + ("max_retry_delay",), "max_retry_delay: without retry_exponential_backoff: has no effect", "add retry_exponential_backoff: true, or remove it")
+
+
+def check_catchup(data: Mapping[str, Any], notes: Notes) -> None:
+    """The daemon's words for times that were missed."""
+    if "catchup_limit" in data and data.get("catchup") not in ("all", True):
+        notes.add_effect(("catchup_limit",), "catchup_limit: without catchup: all has no effect", "add catchup: all, or remove it")
+    for key in ("catchup", "start_date", "end_date"):
+        if key in data and data.get("schedule") is None:
+            notes.add_effect((key,), f"{key}: without schedule: has no effect", 'add schedule: "0 1 * * *", or remove it')
+
+
 def check_durations(said: Mapping[str, Any], keys: Sequence[str], path: Path, notes: Notes) -> None:
     for key in keys:
         if key in said and isinstance(said[key], (str, int, float)) and not isinstance(said[key], bool):

@@ -152,6 +152,26 @@ def test_a_warning_does_no_harm():
     assert [problem.severity for problem in result.problems] == ["warning"]
 
 
+@pytest.mark.parametrize("text, key", [
+    ("steps:\n  - {id: a, bash: echo, retry_delay: 5m}\n", "retry_delay"),
+    ("steps:\n  - {id: a, bash: echo, retries: 2, max_retry_delay: 5m}\n", "max_retry_delay"),
+    ("catchup_limit: 3\nschedule: '@daily'\n" + ONE, "catchup_limit"),
+    ("start_date: 2026-01-01\n" + ONE, "start_date"),
+])
+def test_what_has_no_effect_is_told(text, key):
+    (problem,) = run(text).problems
+    assert problem.severity == "warning" and problem.message.startswith(key + ":")
+
+
+def test_retries_of_defaults_count():
+    assert not messages("defaults: {retries: 2}\nsteps:\n  - {id: a, bash: echo, retry_delay: 5m}\n")
+
+
+def test_a_fault_of_a_condition_has_its_place():
+    problem = run('steps:\n  - id: a\n    bash: echo\n    when: "<< dz == 1 >>"\n').problems[0]
+    assert (problem.line, problem.column) == (4, 15)
+
+
 def test_a_fault_inside_a_block_is_told_where_it_stands():
     problem = run("steps:\n  - id: a\n    bash: |\n      echo one\n        echo << dz >>\n").problems[0]
     assert (problem.line, problem.column, problem.source, problem.where) == (5, 14, "        echo << dz >>", "steps[0].bash")
