@@ -145,8 +145,9 @@ class LocalExecutor:
                 process.kill_members(folder, process.read_start(folder), signal.SIGKILL)
                 return [Report(folder, "lost", reason="lost: its wrapper was killed")]
             code = rc
-        if pid and process.group_lives(pid):
-            process.kill_members(folder, process.read_start(folder), signal.SIGTERM)
+        left = process.group_left(pid) if pid else []
+        if left:
+            process.signal_all(left, signal.SIGTERM)
             report = Report(folder, "exited", code, leftovers=True)
             self._sweeps.append(_Sweep(report, pid, self._clock.monotonic() + LEFTOVER_GRACE))
             return []
@@ -156,10 +157,11 @@ class LocalExecutor:
         """End what finished steps left running in their process group: their slot and their date are over."""
         done = []
         for sweep in self._sweeps:
-            if process.group_lives(sweep.pid):
+            left = process.group_left(sweep.pid)
+            if left:
                 if self._clock.monotonic() < sweep.until:
                     continue
-                process.kill_members(sweep.report.folder, process.read_start(sweep.report.folder), signal.SIGKILL)
+                process.signal_all(left, signal.SIGKILL)
             done.append(sweep)
         self._sweeps = [sweep for sweep in self._sweeps if sweep not in done]
         return [sweep.report for sweep in done]

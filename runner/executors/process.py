@@ -12,7 +12,7 @@ import subprocess
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Iterator, List, Mapping, Optional, Sequence, Set
+from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set
 
 from runner import faults
 from runner.model import Job
@@ -249,22 +249,30 @@ def kill_members(folder: str, wrapper: Optional[Wrapper], number: int) -> Set[in
         if not fresh:
             return met
         if number == signal.SIGKILL:
-            for pid in fresh:
-                _send(pid, signal.SIGSTOP)
-        for pid in fresh:
-            _send(pid, number)
+            signal_all(fresh, signal.SIGSTOP)
+        signal_all(fresh, number)
         met |= fresh
 
 
-def group_lives(pid: int) -> bool:
-    """Whether a finished wrapper left members of its process group behind: one system call."""
+def group_left(pid: int) -> List[int]:
+    """The processes that a finished wrapper left in its process group; one system call when there are none."""
     try:
         os.killpg(pid, 0)
-        return True
     except ProcessLookupError:
-        return False
+        return []
     except PermissionError:
-        return True
+        pass
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _in_group(int(name), pid)]
+
+
+def _in_group(pid: int, group: int) -> bool:
+    fields = stat_of(pid)
+    return bool(fields) and fields[0] not in "ZX" and int(fields[2]) == group
+
+
+def signal_all(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        _send(pid, number)
 
 
 def _send_group(pid: int, number: int) -> None:

@@ -116,14 +116,17 @@ def test_kill_ends_what_ignores_term_and_its_children_and_still_records(tmp_path
     assert list(process.members(str(folder), process.read_start(str(folder)))) == []
 
 
-def test_a_kill_lets_no_shell_go_on_to_its_next_line(tmp_path, executor):
-    for round in range(10):
-        folder = tmp_path / f"a{round}"
-        executor.start(job(folder, f"trap '' TERM; touch ready{round}; sleep 1000 || true; touch damage", cwd=str(tmp_path)))
-        start = wait_for(lambda: process.read_start(str(folder)))
-        wait_for(lambda: (tmp_path / f"ready{round}").exists() and len(list(process.members(str(folder), start))) >= 3)
-        executor.kill(str(folder))
-        assert wait_one(executor).exit_code == 137
+def test_a_kill_lets_no_shell_go_on_to_its_next_line(tmp_path, executor, monkeypatch):
+    """All are stopped before the first is killed, in whatever order they are met."""
+    sent, send = [], process._send
+    monkeypatch.setattr(process, "_send", lambda pid, number: (sent.append(number), send(pid, number)))
+    folder = tmp_path / "a"
+    executor.start(job(folder, "trap '' TERM; touch ready; sleep 1000 || true; touch damage", cwd=str(tmp_path)))
+    start = wait_for(lambda: process.read_start(str(folder)))
+    wait_for(lambda: (tmp_path / "ready").exists() and len(list(process.members(str(folder), start))) >= 3)
+    executor.kill(str(folder))
+    assert wait_one(executor).exit_code == 137
+    assert sent == [signal.SIGSTOP] * 2 + [signal.SIGKILL] * 2
     assert not (tmp_path / "damage").exists()
 
 
