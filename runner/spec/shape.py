@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, List, Mapping, Sequence, Tuple
 
 from runner import steps
-from runner.spec import schema, words
+from runner.spec import quick, schema, words
 from runner.spec.notes import Notes, Path, name_of, place_of
 
 _TYPE_WORDS = {
@@ -20,16 +20,24 @@ _NUMBERS = {"none": 0, "no": 0, "zero": 0, "one": 1, "two": 2, "three": 3, "four
 
 
 @lru_cache(maxsize=1)
-def _validator():
-    from jsonschema import Draft202012Validator  # here: its import takes a tenth of a second
+def _quick():
+    return quick.compiled(schema.build())
 
-    return Draft202012Validator(schema.build())
+
+@lru_cache(maxsize=1)
+def _validator():
+    from jsonschema import Draft202012Validator, validators  # here: its import is long, and a good file has no need of it
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool))
+    return validators.extend(Draft202012Validator, type_checker=checker)(schema.build())  # 2.0 is no whole number
 
 
 def check(data: Any, notes: Notes) -> None:
     """Note every fault of shape. Faults that hide another, such as a wrong type a wrong choice, are told alone."""
     if not isinstance(data, dict):
         _not_a_mapping(data, notes)
+        return
+    if _quick()(data):
         return
     for error in _validator().iter_errors(data):
         _tell(error, notes, data)
