@@ -102,7 +102,7 @@ def _check_limits(param: model.Param, path: Path, notes: Notes) -> bool:
     name = f"params.{param.name}"
     for key in ("minimum", "maximum"):
         if getattr(param, key) is not None and param.type not in ("integer", "number"):
-            notes.add(path + (key,), f"{name}: {key} is for numbers, and this is of type {param.type}", f"remove it, or write type: integer")
+            notes.add(path + (key,), f"{name}: {key} is for numbers, and this is of type {param.type}", "remove it, or write type: integer")
     if param.minimum is not None and param.maximum is not None and param.minimum > param.maximum:
         notes.add(path + ("minimum",), f"{name}: the minimum {param.minimum} is more than the maximum {param.maximum}", "exchange them")
     if param.pattern is not None:
