@@ -12,7 +12,7 @@ import re
 import warnings
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 MESSAGE = "asks the server's clock for a date: after midnight, or in a rerun, that is another day than the run's"
 _SILENCE = " (or, when the clock is meant: a comment `runner: clock-ok` on this line)"
@@ -36,7 +36,7 @@ class ClockRead:
 _TRIGGERS = {
     "bash": re.compile(r"date|\)T|strftime"),
     "python": re.compile(
-        r"now|today|yesterday|tomorrow|strftime|localtime|gmtime|current_|sysdate|getdate|curdate|unix_timestamp", re.I
+        r"now|fromtimestamp|today|yesterday|tomorrow|strftime|localtime|gmtime|current_|sysdate|getdate|curdate|unix_timestamp", re.I
     ),
     "sql": re.compile(r"current_|now|date\s*\(|sysdate|today|localtime|unix_timestamp", re.I),
 }
@@ -89,6 +89,7 @@ _SKIPPED = frozenset("if then else elif do while until ! time { exec sudo comman
 _PRINTERS = re.compile(r"echo|printf|print|logger|logging|msg|say|notice|(?:\w+_)?(?:log|info|warn|warning|error|debug|die|fail|fatal)(?:_\w+)?")
 _LOG_ENDS = frozenset({"tee", "logger", "cat", "sed", "systemd-cat", "wall"})
 _BASE_DATE = re.compile(r"\$|\A\s*@|\d{4}-?\d\d-?\d\d|\d{1,2}/\d{1,2}/\d{2,4}")
+_CLOCK_BASE = re.compile(r"EPOCH(?:SECONDS|REALTIME)")  # bash's own clock: a base, but not the run's
 _DATE_FLAG = re.compile(r"(?:-[uR]*d|--date=)(.*)", re.S)
 _PRINTF_TIME = re.compile(r"%[-0-9]*\(([^()]*)\)T")
 _STRFTIME = re.compile(r"\bstrftime\(\s*(?:\"([^\"\n]*)\"\s*(?:,\s*systime\(\)\s*)?)?\)")
@@ -287,7 +288,7 @@ def _own_read(name: str, words: List[Tuple[str, int]], used: bool) -> Optional[i
         if texts[:1] == ["-v"]:
             texts, used = texts[2:], True
         match = _PRINTF_TIME.search(texts[0]) if texts else None
-        if match and _holds(match.group(1), _OF_DAY) and (len(texts) < 2 or texts[1] in ("-1", "-2")):
+        if match and _holds(match.group(1), _OF_DAY) and (len(texts) < 2 or texts[1] in ("-1", "-2") or _CLOCK_BASE.search(texts[1])):
             return words[0][1] if used or not _holds(match.group(1), _OF_TIME) else None
     if name in ("awk", "gawk", "mawk", "nawk"):
         for word, offset in words[1:]:
@@ -320,7 +321,7 @@ def _date_reads(args: List[str], used: bool) -> bool:
             layout = "%F %T" if len(arg) > 2 and not arg.endswith("date") and arg != "--iso-8601" else "%F"
         at += 1
     if base is not None:
-        return not _BASE_DATE.search(base) and (layout is None or _holds(layout, _OF_DAY))
+        return (not _BASE_DATE.search(base) or bool(_CLOCK_BASE.search(base))) and (layout is None or _holds(layout, _OF_DAY))
     # A bare `date '+%F %T'` is a line for the log.
     return layout is not None and _holds(layout, _OF_DAY) and (used or not _holds(layout, _OF_TIME))
 
@@ -340,6 +341,8 @@ _OWNERS = {
 }  # fmt: skip
 _LOG_CALLS = frozenset("debug info warning warn error exception critical log fatal".split())
 _TEXTS = frozenset("str repr format strftime isoformat join ctime".split())
+_OF_SECONDS = frozenset("fromtimestamp utcfromtimestamp localtime gmtime".split())
+_SPANS = frozenset("timedelta relativedelta Timedelta DateOffset BDay".split())
 _NOT_A_DAY = frozenset("timestamp time hour minute second microsecond".split())
 _HEIGHT = 100  # how far up an expression is looked
 _LOOSE = re.compile(
@@ -361,6 +364,8 @@ def _python(text: str, starts: List[int]) -> Iterator[int]:
     parents: Dict[ast.AST, ast.AST] = {}
     names = dict(_ALIASES)
     calls: List[ast.Call] = []
+    uses: Dict[str, List[ast.Name]] = {}  # where a variable is read
+    moments = set()  # variables that hold what a call gave, such as start = datetime.now()
     for node in ast.walk(tree):
         for child in ast.iter_child_nodes(node):
             parents[child] = node
@@ -370,8 +375,12 @@ def _python(text: str, starts: List[int]) -> Iterator[int]:
             names.update((each.asname or each.name, node.module + "." + each.name) for each in node.names)
         elif isinstance(node, ast.Call):
             calls.append(node)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            uses.setdefault(node.id, []).append(node)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and not _is_span(node.value):
+            moments.update(each.id for each in node.targets if isinstance(each, ast.Name))
     for call in calls:
-        if _reads_clock(call, names) and not _harmless(call, parents):
+        if _reads_clock(call, names) and not _harmless(call, parents) and not _measures(call, parents, uses, moments):
             yield _offset(_shown(call, parents), lines, starts)
         elif isinstance(call.func, ast.Attribute) and call.func.attr in ("sql", "expr", "selectExpr") or _called(call, names) == ["expr"]:
             for argument in call.args:
@@ -406,6 +415,8 @@ def _reads_clock(call: ast.Call, names: Dict[str, str]) -> bool:
     last, owner = path[-1], path[-2] if len(path) > 1 else ""
     if last in _OWNERS.get(owner, ()):
         return True
+    if last in _OF_SECONDS and call.args and isinstance(call.args[0], ast.Call) and _called(call.args[0], names)[-2:] == ["time", "time"]:
+        return True
     if owner not in _CALLS.get(last, ()):
         return False
     if last in ("localtime", "gmtime"):
@@ -421,7 +432,7 @@ def _day_layout(node: ast.AST) -> bool:
     return not (isinstance(node, ast.Constant) and isinstance(node.value, str)) or _holds(node.value, _OF_DAY)
 
 
-def _harmless(call: ast.Call, parents: Dict[ast.AST, ast.AST]) -> bool:
+def _harmless(call: ast.AST, parents: Dict[ast.AST, ast.AST]) -> bool:
     """Only a time of day or an epoch is taken of it, or it is written to the log and nowhere else."""
     above = parents.get(call)
     if isinstance(above, ast.Attribute):
@@ -445,6 +456,33 @@ def _harmless(call: ast.Call, parents: Dict[ast.AST, ast.AST]) -> bool:
             return False
         node, above = above, parents.get(above)
     return False
+
+
+def _measures(call: ast.Call, parents: Dict[ast.AST, ast.AST], uses: Dict[str, List[ast.Name]], moments: Set[str]) -> bool:
+    """`datetime.now() - start`, and the `start = datetime.now()` that is only subtracted or logged: how long, not which day."""
+
+    def elapsed(node: ast.AST) -> bool:
+        above = parents.get(node)
+        if not isinstance(above, ast.BinOp) or not isinstance(above.op, ast.Sub):
+            return False
+        other = above.right if above.left is node else above.left
+        if isinstance(other, ast.Name):
+            return other.id in moments
+        return isinstance(other, (ast.Attribute, ast.Call)) and not _is_span(other)
+
+    above = parents.get(call)
+    if elapsed(call):
+        return True
+    if not isinstance(above, ast.Assign) or len(above.targets) != 1 or not isinstance(above.targets[0], ast.Name):
+        return False
+    read = uses.get(above.targets[0].id, [])
+    return any(elapsed(each) for each in read) and all(elapsed(each) or _harmless(each, parents) for each in read)
+
+
+def _is_span(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    return (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")) in _SPANS
 
 
 def _only_logs(call: ast.Call, name: str) -> bool:

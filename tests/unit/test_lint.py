@@ -255,3 +255,35 @@ def test_time_is_linear(language, piece):
 
     small = took(1000)
     assert took(4000) < 12 * small + 0.05
+
+
+MEASURES = "from datetime import datetime, timedelta\nimport time\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "start = datetime.now()\nwork()\nprint(datetime.now() - start)", "start = datetime.now()\nspent = datetime.now() - start\nlog.info('%s', spent)",
+        "start = datetime.now()\nlog.info('begin %s', start)\ntook = (datetime.now() - start).total_seconds()", "start = time.time()\ntook = time.time() - start",
+    ],
+)  # fmt: skip
+def test_measuring_is_left_alone(code):
+    assert find_clock_reads(MEASURES + code, "python") == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "day = datetime.now() - timedelta(days=1)", "one = timedelta(days=1)\nday = datetime.now() - one",
+        "now = datetime.now()\nday = now - timedelta(days=1)", "start = datetime.now()\ntook = clock() - start\npath = f'/d/{start:%Y%m%d}'",
+        "day = datetime.fromtimestamp(time.time())", "day = time.strftime('%F', time.localtime(time.time()))",
+    ],
+)  # fmt: skip
+def test_a_day_worked_out_of_now_is_found(code):
+    assert len(find_clock_reads(MEASURES + code, "python")) == 1
+
+
+@pytest.mark.parametrize("text", ["D=$(date -d @$EPOCHSECONDS +%F)", "printf -v day '%(%F)T' $EPOCHSECONDS"])
+def test_the_clock_of_bash_is_no_base(text):
+    assert len(find_clock_reads(text, "bash")) == 1
+    assert find_clock_reads(text.replace("$EPOCHSECONDS", "$made_at"), "bash") == []
