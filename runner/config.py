@@ -21,7 +21,7 @@ class Config:
     timezone: str  # of pipelines that name none
     logical_date: str = "due"  # due | interval_start, for pipelines that do not say
     slots: int = 8  # steps that run at once, over all runs of one process
-    python: str = "python3"  # interpreter of python steps that name none
+    step_python: str = "python3"  # interpreter of python steps that name none
     durability: str = "full"  # full: a commit survives a power cut | normal: it survives a crash of the process
     origin: Mapping[str, str] = field(default_factory=dict)  # setting -> where its value came from
 
@@ -155,7 +155,7 @@ timezone: {timezone}          # of pipelines that name none; taken from this ser
 logical_date: {logical_date}             # due: ds is the day a run starts | interval_start: the day before, as Airflow 2
 # pipelines: {pipelines}
 # slots: 8                    # steps that run at once
-# python: python3             # interpreter of python steps
+# step_python: python3        # interpreter of python steps that name none
 # durability: full            # full: a commit survives a power cut | normal: faster, survives a crash of runner only
 """
 

@@ -53,7 +53,7 @@ class App:
         """What the meaning of a pipeline file depends on besides its text."""
         from runner.spec.check import Site
 
-        return Site(timezone=self.config.timezone, logical_date=self.config.logical_date, python=self.config.python)
+        return Site(timezone=self.config.timezone, logical_date=self.config.logical_date)
 
     def pipeline_path(self, reference: str) -> str:
         """The file behind a name or a path. Raises NotFound that names near ones."""

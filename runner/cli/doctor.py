@@ -330,7 +330,7 @@ def filesystem_of(path: str, mounts: str = "/proc/self/mountinfo") -> str:
 
 
 def _python_for_steps(app: App) -> Iterator[Finding]:
-    python = app.config.python
+    python = app.config.step_python
     place = shutil.which(os.path.expanduser(python))
     if place is None:
         yield Finding(FAIL, "step python", f"{python} is not to be found: python steps cannot run", "set `python:` in settings.yaml to an interpreter")

@@ -35,7 +35,7 @@ def plan(app: App, pipeline, date, params, chosen, whole_env, as_json):
     when = acts.date_for(spec, date, app.clock.now())
     acts.check_steps(spec, chosen)
     run = acts.preview_run(spec, when, values, app.clock.now())
-    site = workorder.Site(app.environ, app.config.python, app.config.home)
+    site = workorder.Site(app.environ, app.config.step_python, app.config.home)
     order = [name for name in _order(spec, RunPlan(spec, {})) if not chosen or name in chosen]
     jobs = []
     for name in order:

@@ -110,7 +110,7 @@ def work(app: App, store, run: model.Run, spec: model.Pipeline, slots, show_logs
     progress = Progress(app, run.name, spec, logs=show_logs, quiet=quiet or as_json)
     executor = LocalExecutor(app.clock)
     engine = Engine(
-        store, executor, app.clock, app.config, Site(app.environ, app.config.python, app.config.home),
+        store, executor, app.clock, app.config, Site(app.environ, app.config.step_python, app.config.home),
         about_me=f"runner run {run.name}", listener=progress, slots=slots,
     )
     received: List[int] = []

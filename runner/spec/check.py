@@ -27,7 +27,6 @@ class Site:
 
     timezone: str
     logical_date: str = "due"
-    python: str = "python3"
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def _check(path: str, site: Any) -> Dict[str, Any]:
     except OSError as error:
         problem = Problem(path, 1, 1, f"cannot be read: {error.strerror}", f"type: ls -l {path}")
         return {"seen": {path: None}, "problems": [asdict(problem)], "summary": None}
-    result = check_text(raw, path=path, name=name_of(path), site=Site(site.timezone, site.logical_date, site.python), shown=path)
+    result = check_text(raw, path=path, name=name_of(path), site=Site(site.timezone, site.logical_date), shown=path)
     seen.update({file: _stat(file) for file in result.files})
     return {
         "seen": seen, "problems": [asdict(problem) for problem in result.problems],
@@ -162,7 +162,7 @@ def _same(seen: Mapping[str, Optional[List[int]]]) -> bool:
 
 def _key(site: Any) -> str:
     """An answer holds for this version of runner and these settings only."""
-    return "|".join((runner.__version__, _code_time(), site.timezone, site.logical_date, site.python))
+    return "|".join((runner.__version__, _code_time(), site.timezone, site.logical_date))
 
 
 def _code_time() -> str:

@@ -15,7 +15,7 @@ steps:
       print("day", datetime.date.fromisoformat("<< ds >>").isocalendar())
 ```
 
-The interpreter is `interpreter:`, else the setting `python`, and never the one `runner` itself lives in; 3.6 and later
+The interpreter is `interpreter:`, else the setting `step_python`, and never the one `runner` itself lives in; 3.6 and later
 work. Output appears at once (`-u`) and is UTF-8 whatever `LANG` says.
 
 - **code**, the short form too, is written to `script.py` in the attempt's folder and run.
@@ -67,7 +67,7 @@ SCHEMA: Dict[str, Any] = {
         "interpreter": {
             "type": ["string", "array"],
             "items": {"type": "string"},
-            "description": "The Python to use: a path or a command, or a list of words. Default: the setting `python`.",
+            "description": "The Python to use: a path or a command, or a list of words. Default: the setting `step_python`.",
         },
         "template": {
             "type": "boolean",

@@ -99,7 +99,7 @@ def test_a_network_file_system_is_refused(app, monkeypatch):
 
 
 def test_an_interpreter_for_steps_that_is_not_there(app, tmp_path):
-    app.environ = {**app.environ, "RUNNER_PYTHON": str(tmp_path / "none")}
+    app.environ = {**app.environ, "RUNNER_STEP_PYTHON": str(tmp_path / "none")}
     (found,) = module._python_for_steps(app)
     assert found.level == "FAIL" and "settings.yaml" in found.remedy
 

@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_read(place):
 def test_the_cached_way_loads_neither_yaml_nor_the_schema(place):
     look(place)
     code = ("import sys; from runner.spec import folder; from types import SimpleNamespace as S; "
-            f"r = folder.check_paths(['p'], S(timezone='Asia/Seoul', logical_date='due', python='python3'), {str(place / 'cache.json')!r}); "
+            f"r = folder.check_paths(['p'], S(timezone='Asia/Seoul', logical_date='due'), {str(place / 'cache.json')!r}); "
             "assert all(x.cached for x in r); print([m for m in ('yaml', 'jsonschema', 'jinja2', 'croniter') if m in sys.modules])")
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
     done = subprocess.run([sys.executable, "-c", code], cwd=place, env={**os.environ, "PYTHONPATH": root}, stdout=subprocess.PIPE, text=True, check=True)
