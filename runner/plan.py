@@ -236,6 +236,7 @@ class RunPlan:
         self._steps: Dict[str, _StepState] = {}
         self._followers: Dict[str, List[str]] = {step.id: [] for step in pipeline.steps}
         self._ready: List[Tuple[int, int, str]] = []
+        self._queued: Set[str] = set()  # what is in _ready: a rule may come true more than once before a slot is free
         self._waiting: List[Tuple[datetime, str]] = []
         self._dirty: Set[str] = set()
         self._outside: Set[str] = set()
@@ -331,11 +332,11 @@ class RunPlan:
         else:
             for step_id in sorted(self._dirty, key=lambda name: self._steps[name].order):
                 step = self._steps[step_id]
-                if step.state != "pending":
+                if step.state != "pending" or step_id in self._queued:
                     continue
                 answer = verdict(step.spec.trigger_rule, step.upstream)
                 if answer == GO:
-                    heapq.heappush(self._ready, (-step.spec.priority_weight, step.order, step_id))
+                    self._enqueue(step_id)
                 elif answer != WAIT:
                     out.append(Finish(step_id, answer, self._because(step, answer)))
         self._dirty.clear()
@@ -370,13 +371,19 @@ class RunPlan:
         out: List[Start] = []
         while self._waiting and self._waiting[0][0] <= now:
             _, step_id = heapq.heappop(self._waiting)
-            if self._steps[step_id].state == "retry_wait":
-                heapq.heappush(self._ready, (-self._steps[step_id].spec.priority_weight, self._steps[step_id].order, step_id))
+            if self._steps[step_id].state == "retry_wait" and step_id not in self._queued:
+                self._enqueue(step_id)
         while self._ready and len(out) < room:
             _, _, step_id = heapq.heappop(self._ready)
+            self._queued.discard(step_id)
             if self._steps[step_id].state in ("pending", "retry_wait"):
                 out.append(Start(step_id))
         return out
+
+    def _enqueue(self, step_id: str) -> None:
+        step = self._steps[step_id]
+        self._queued.add(step_id)
+        heapq.heappush(self._ready, (-step.spec.priority_weight, step.order, step_id))
 
     def waiting_for_slot(self) -> int:
         return len(self._ready)

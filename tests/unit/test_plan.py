@@ -113,6 +113,15 @@ def test_starts_follow_priority_then_the_order_of_the_file():
     assert [start.step for start in view.take(NOW, 2)] == ["b", "a"]
 
 
+def test_a_rule_that_comes_true_again_before_a_slot_is_free_starts_its_step_once():
+    pipeline = make_pipeline(make_step("a"), make_step("b"), make_step("c", ["a", "b"], trigger_rule="one_success"))
+    view = plan.RunPlan(pipeline, {"a": ("success", 1, None), "b": ("running", 1, None)})
+    assert view.settle() == []
+    view.learn("b", "success")
+    assert view.settle() == []
+    assert [start.step for start in view.take(NOW, 8)] == ["c"]
+
+
 def test_max_active_steps_holds_back():
     pipeline = make_pipeline(*[make_step(f"s{i}") for i in range(5)], max_active_steps=2)
     view = plan.RunPlan(pipeline, {})
