@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, field, fields
 from typing import Dict, Mapping, Optional
 
-from runner.errors import EnvironmentFault, UsageError
+from runner.errors import EnvironmentFault
 
 SETTINGS_FILE = "settings.yaml"
 
@@ -183,10 +183,3 @@ def ensure_home(config: Config) -> bool:
             f"{config.home}: state cannot be written: {error.strerror}",
             "make the folder writable, free some space, or point RUNNER_HOME at another folder",
         ) from None
-
-
-def check_slots(value: int) -> int:
-    """A number of slots from the command line; raises UsageError."""
-    if not 1 <= value <= 1000:
-        raise UsageError(f"--slots {value} is not from 1 to 1000")
-    return value

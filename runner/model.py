@@ -19,7 +19,6 @@ STEP_STATES = ("pending", "running", "retry_wait", "success", "failed", "skipped
 STEP_TERMINAL = frozenset({"success", "failed", "skipped", "upstream_failed", "killed"})
 
 # An attempt is "running" from the commit that decides it; whether its process lives is read from its folder.
-ATTEMPT_STATES = ("running", "success", "failed", "skipped", "killed", "lost")
 ATTEMPT_TERMINAL = frozenset({"success", "failed", "skipped", "killed", "lost"})
 
 # Which state may follow which; the store refuses every other move. A rerun takes a finished step back to pending.

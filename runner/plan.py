@@ -385,9 +385,6 @@ class RunPlan:
         self._queued.add(step_id)
         heapq.heappush(self._ready, (-step.spec.priority_weight, step.order, step_id))
 
-    def waiting_for_slot(self) -> int:
-        return len(self._ready)
-
 
 # -------------------------------------------------------------------------------------------------------------- rerun
 

@@ -193,10 +193,6 @@ class Store:
         """Newest first."""
         return [_run(row) for row in self.db.all("recent_runs", pipeline=pipeline, state=state, limit=limit)]
 
-    def last_runs(self) -> Dict[str, model.Run]:
-        """The newest run of each pipeline."""
-        return {row["pipeline"]: _run(row) for row in self.db.all("last_run_each")}
-
     def last_success_before(self, pipeline: str, due: datetime) -> Optional[model.Run]:
         row = self.db.one("last_success_before", pipeline=pipeline, due_at=to_text(due))
         return _run(row) if row else None

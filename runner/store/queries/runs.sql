@@ -57,6 +57,3 @@ UPDATE runs SET definition = :definition, only_steps = :only_steps WHERE id = :i
 
 -- name: name_like
 SELECT name FROM runs WHERE pipeline = :pipeline ORDER BY created_at DESC LIMIT 200
-
--- name: pipelines_with_runs
-SELECT DISTINCT pipeline FROM runs
