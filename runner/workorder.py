@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from runner import model, schedule, steps, template
@@ -114,19 +116,20 @@ def wants(pipeline: model.Pipeline, name: str) -> bool:
 
 
 def context_of(pipeline: model.Pipeline, run: model.Run, step: model.Step, number: int, outputs, prev_success=None):
-    """The names of one attempt. The dates around it are asked of the schedule only when the file speaks of them."""
+    """The names of one attempt."""
     previous = following = None
-    if pipeline.schedule and (wants(pipeline, "prev_ds") or wants(pipeline, "next_ds")):
-        previous, following = _around(pipeline, run)
+    if pipeline.schedule:  # also when the file is silent: a script it calls may read $RUNNER_PREV_DS
+        previous, following = _around(pipeline.schedule, pipeline.logical_date, pipeline.timezone, run.date.due)
     return template.context(
         run, step=step.id, try_number=number, outputs=outputs, prev_success=prev_success, previous=previous, following=following
     )
 
 
-def _around(pipeline: model.Pipeline, run: model.Run):
+@lru_cache(maxsize=1024)
+def _around(wanted: model.Schedule, mode: str, timezone: str, due: datetime):
     """The dates before and after a run's, by the schedule of its definition: pure, from the run's own due instant."""
-    dues = (schedule.previous_due(pipeline.schedule, run.date.due), schedule.next_due(pipeline.schedule, run.date.due))
-    return [due and schedule.date_of(pipeline.schedule, pipeline.logical_date, pipeline.timezone, due) for due in dues]
+    dues = (schedule.previous_due(wanted, due), schedule.next_due(wanted, due))
+    return [found and schedule.date_of(wanted, mode, timezone, found) for found in dues]
 
 
 def as_dict(job: model.Job, site: Site) -> Dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import sys
@@ -232,7 +233,7 @@ def _header(app: App, run: model.Run) -> Iterator[str]:
     yield f"  interval  {date.interval_start:%Y-%m-%d %H:%M} .. {date.interval_end:%Y-%m-%d %H:%M} {date.interval_end:%Z}"
     yield f"  trigger   {run.trigger}"
     if run.params:
-        yield "  params    " + "  ".join(f"{name}={table.one_line(str(value))}" for name, value in run.params.items())
+        yield "  params    " + "  ".join(f"{name}={table.one_line(_as_typed(value))}" for name, value in run.params.items())
     if run.only:
         yield f"  only      {', '.join(run.only)}"
     began = f"{table.moment(run.started_at, zone)} {run.started_at.astimezone(zone):%Z}" if run.started_at else "not yet"
@@ -240,6 +241,11 @@ def _header(app: App, run: model.Run) -> Iterator[str]:
     yield f"  started   {began}" + (f", {'took' if run.ended_at else 'since'} {took}" if took else "")
     if run.state not in model.RUN_TERMINAL:
         yield "  process   " + _worker(app, run, shown)
+
+
+def _as_typed(value: Any) -> str:
+    """A parameter as a person would type it: true, not True."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _worker(app: App, run: model.Run, shown: str) -> str:

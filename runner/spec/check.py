@@ -106,6 +106,7 @@ class _Second:
         values.check_shared(data.get("defaults"), ("defaults",), notes)
         values.check_env(data.get("env"), ("env",), notes)
         texts.params = frozenset(self.params)
+        texts.risky = frozenset(name for name, each in self.params.items() if each.type == "string" and not (each.enum or each.pattern))
         self.texts.check(data.get("env"), ("env",), frozenset())
         values.check_catchup(data, notes)
         self._defaults = defaults = data.get("defaults") if isinstance(data.get("defaults"), dict) else {}

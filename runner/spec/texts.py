@@ -26,6 +26,7 @@ class Texts:
     def __init__(self, notes: Notes, folder: str, shown: Callable[[str], str]):
         self._notes, self._folder, self._shown = notes, folder, shown
         self.params: FrozenSet[str] = frozenset()  # names of the file's parameters
+        self.risky: FrozenSet[str] = frozenset()  # those whose value may be any text
         self.files: Set[str] = set()  # other files that were looked at
         self._read: Dict[str, Optional[str]] = {}
 
@@ -83,6 +84,10 @@ class Texts:
                 place = path + (called.key,) if isinstance(body, dict) else path
                 self._called(called, place, templated, upstream)
         self._clock(kind, body, normal, path)
+        key, language = getattr(kind, "INLINE", ("", ""))
+        if templated and language == "bash" and isinstance(normal.get(key), str):
+            for fault in template.find_bare_params(normal[key], self.risky):
+                self._notes.in_text(path if isinstance(body, str) else path + (key,), fault)
 
     def _called(self, called, place: Path, templated: bool, upstream) -> None:
         file = steps.locate(self._folder, called.path)

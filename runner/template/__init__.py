@@ -16,7 +16,7 @@ from runner.template.lexer import TemplateFault
 from runner.template.names import NAMES, context, environment
 
 __all__ = [
-    "NAMES", "TemplateError", "TemplateFault", "context", "environment", "evaluate", "find_expression_faults", "find_faults",
+    "NAMES", "TemplateError", "TemplateFault", "context", "environment", "evaluate", "find_bare_params", "find_expression_faults", "find_faults",
     "references", "render",
 ]  # fmt: skip
 
@@ -51,6 +51,15 @@ def find_expression_faults(
     from runner.template import analysis
 
     return analysis.expression_faults(expression, frozenset(params), upstream)
+
+
+def find_bare_params(text: str, risky: AbstractSet[str]) -> List[TemplateFault]:
+    """Warnings for shell text: these parameters stand in it without quotes and without `| sh`."""
+    if not lexer.may_hold_tags(text):
+        return []
+    from runner.template import quoting
+
+    return quoting.bare_params(text, risky)
 
 
 def references(text: str) -> Set[str]:

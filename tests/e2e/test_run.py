@@ -41,6 +41,13 @@ def test_one_date_reaches_every_step(runner):
     assert logs(runner, "mart@2026-02-28", "tell") == "3 rows\n"
 
 
+def test_a_script_reads_the_dates_around_it_though_the_file_never_names_them(runner):
+    runner.write("near.sh", 'echo "prev=$RUNNER_PREV_DS next=$RUNNER_NEXT_DS" >> seen')
+    runner.write("near.yaml", 'schedule: "0 1 * * 1-5"\nsteps:\n  - {id: a, bash: bash near.sh}\n')
+    runner("run", "near.yaml", "--date", "2026-02-27")  # a Friday
+    assert (runner.folder / "seen").read_text() == "prev=2026-02-26 next=2026-03-02\n"
+
+
 def test_the_same_date_twice_says_what_to_type(runner):
     runner.write("mart.yaml", CHAIN)
     runner("run", "mart.yaml", "--date", "2026-02-28")
