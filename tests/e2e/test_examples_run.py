@@ -143,8 +143,8 @@ def test_the_report_of_a_server_is_one_file_named_by_the_date(examples):
 # --------------------------------------------------------------------------------------------------- customer scores
 
 
-def rows_of(path):
-    with open(path, encoding="utf-8-sig", newline="") as file:
+def rows_of(path, encoding="utf-8"):
+    with open(path, encoding=encoding, newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -179,7 +179,7 @@ def test_a_file_without_the_column_fails_and_is_repaired_by_a_rerun(examples):
 def test_two_hundred_customers_come_in_order_and_none_is_lost(examples):
     if not os.path.isfile(MALL):
         pytest.skip("../shared/data/Mall_Customers.csv is not beside this checkout")
-    source, rows = rows_of(MALL), order(examples, os.path.abspath(MALL))
+    source, rows = rows_of(MALL, "utf-8-sig"), order(examples, os.path.abspath(MALL))
     scores = [int(row[SCORE]) for row in rows]
     assert len(rows) == 200 and scores == sorted(scores)
     assert sorted(map(str, source)) == sorted(map(str, rows)), "every customer once, every cell as it was"
