@@ -142,6 +142,8 @@ class Step:
     cwd: Optional[str] = None
     template: bool = True
     priority_weight: int = 1
+    pool: Optional[str] = None  # a name of the setting `pools`
+    pool_slots: int = 1
     description: str = ""
     line: int = 0  # of the step in its file
 
@@ -164,6 +166,7 @@ class Pipeline:
     max_active_runs: int = 1
     max_active_steps: Optional[int] = None
     depends_on_past: bool = False
+    weight_rule: str = "absolute"  # absolute | downstream | upstream
     timeout: Optional[float] = None  # seconds for a whole run
     params: Mapping[str, Param] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
@@ -218,6 +221,8 @@ class Run:
     engine: Optional[str]  # the process that works on it, see store/ownership
     stop_requested: Optional[str]  # who asked
     only: Optional[Tuple[str, ...]] = None  # steps chosen by --only
+    lane: int = 0  # 1: of a backfill, which gives way to the others
+    backfill: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -246,6 +251,38 @@ class Attempt:
     kill_at: Optional[datetime]  # TERM has been sent; KILL follows then
     started_at: datetime
     ended_at: Optional[datetime]
+
+
+@dataclass(frozen=True)
+class PipelineRow:
+    """What is known of a pipeline beside its file; the row outlives the file."""
+
+    name: str
+    path: str
+    definition: Optional[str]  # hash of the last good text
+    problem: str  # the first fault of the file as it is now
+    schedule_key: str
+    first_seen: datetime
+    cursor: Optional[datetime]  # due times up to here have been dealt with
+    next_due: Optional[datetime]
+    broken: str  # why its schedule cannot be worked out
+    paused_by: Optional[str]
+    paused_at: Optional[datetime]
+    pause_reason: str
+    gone_at: Optional[datetime]
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """Runs of a span of dates, made at once."""
+
+    id: int
+    pipeline: str
+    from_ds: str
+    to_ds: str
+    parallel: int
+    actor: str
+    created_at: datetime
 
 
 @dataclass(frozen=True)

@@ -90,10 +90,9 @@ def _entries(app: App) -> Iterator[Entry]:
         return
     cache = DueCache(os.path.join(os.path.dirname(config.check_cache), "due.json"))
     store = app.store_if_any()
-    last = {row["pipeline"]: row for row in store.db.all("last_run_each")} if store else {}
     now = app.clock.now()
     for file in folder.check_paths([config.pipelines], config, config.check_cache):
-        row = last.get(file.name)
+        row = store.db.one("last_run_of", pipeline=file.name) if store else None
         yield Entry(file, _due(app, file, cache, now), row, _last_state(app, row))
     cache.save()
 

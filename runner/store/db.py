@@ -49,6 +49,8 @@ class Database:
 
     def _pragmas(self, durability: str) -> None:
         run = self.connection.execute
+        if not self._tables():
+            run("PRAGMA auto_vacuum = INCREMENTAL")  # so that `runner clean` gives room back in small bites; only a new file takes it
         run("PRAGMA journal_mode = WAL")
         run(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
         run("PRAGMA foreign_keys = ON")

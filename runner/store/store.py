@@ -16,6 +16,7 @@ from runner import model
 from runner.clock import from_text, to_text
 from runner.errors import Conflict, NotFound, StaleState
 from runner.store.db import Database
+from runner.store.pipelines import Pipelines
 
 _TABLES = {
     "run": ("runs", "id = :run_id", model.RUN_MOVES, model.RUN_TERMINAL),
@@ -35,6 +36,7 @@ class Store:
 
     def __init__(self, path: str, durability: str = "full", create: bool = True):
         self.db = Database(path, durability, create)
+        self.pipelines = Pipelines(self.db)
         self._move_texts: Dict[tuple, str] = {}
 
     def close(self) -> None:
@@ -122,12 +124,18 @@ class Store:
         new: bool = False,
         wide_label: Optional[str] = None,
         actor: str = "",
+        engine: Optional[str] = None,
+        state: str = "queued",
+        reason: str = "",
+        backfill: Optional[int] = None,
+        place: int = 0,
     ) -> model.Run:
         """Make the run of one date, with a row for each step, in one transaction.
 
         At most one run for (pipeline, due instant); with `new` a further one gets the next number. Raises Conflict,
         with the run that is there as `.run`. `wide_label` is taken when the label belongs to another instant, which
-        happens when a schedule was changed between the two.
+        happens when a schedule was changed between the two. `engine` owns it from the start, so that no other takes it.
+        `state` missed makes the record of a time that did not run. `place` orders the waiting runs of a backfill.
         """
         with self.transaction():
             existing = self.runs_of(pipeline.name, date.due)
@@ -144,13 +152,16 @@ class Store:
                 logical_at=to_text(date.logical), interval_start=to_text(date.interval_start),
                 interval_end=to_text(date.interval_end), timezone=date.timezone,
                 definition=self.keep_definition(pipeline, at), trigger_kind=trigger, params=_json(params),
-                only_steps=_json(list(only)) if only else None, at=at_text,
+                only_steps=_json(list(only)) if only else None, at=at_text, state=state, reason=reason,
+                ended_at=at_text if state in model.RUN_TERMINAL else None, engine=engine, lane=0 if backfill is None else 1,
+                place=place, backfill=backfill,
             )
-            self.db.execute_many(
-                "insert_step_run",
-                [{"run_id": run_id, "step": step.id, "position": i} for i, step in enumerate(pipeline.steps)],
-            )
-            self._journal(at_text, "run", run_id, None, None, None, "queued", trigger, actor or trigger)
+            if state == "queued":  # a missed run gets its steps when somebody runs it after all
+                self.db.execute_many(
+                    "insert_step_run",
+                    [{"run_id": run_id, "step": step.id, "position": i} for i, step in enumerate(pipeline.steps)],
+                )
+            self._journal(at_text, "run", run_id, None, None, None, state, reason or trigger, actor or trigger)
             return self.run_by_id(run_id)
 
     def _free_name(self, pipeline: str, labels: Sequence[str], number: int) -> str:
@@ -191,7 +202,19 @@ class Store:
 
     def recent_runs(self, pipeline: Optional[str] = None, state: Optional[str] = None, limit: int = 20) -> List[model.Run]:
         """Newest first."""
-        return [_run(row) for row in self.db.all("recent_runs", pipeline=pipeline, state=state, limit=limit)]
+        name = "recent_runs" + ("_of" if pipeline else "") + ("_in" if state else "")
+        values = {"pipeline": pipeline, "state": state}
+        return [_run(row) for row in self.db.all(name, limit=limit, **{key: value for key, value in values.items() if value})]
+
+    def last_run_of(self, pipeline: str) -> Optional[model.Run]:
+        """The run made last."""
+        row = self.db.one("last_run_of", pipeline=pipeline)
+        return _run(row) if row else None
+
+    def run_before(self, run: model.Run) -> Optional[model.Run]:
+        """The run of the date before, missed ones left aside."""
+        row = self.db.one("run_before", pipeline=run.pipeline, due_at=to_text(run.date.due))
+        return _run(row) if row else None
 
     def last_success_before(self, pipeline: str, due: datetime) -> Optional[model.Run]:
         row = self.db.one("last_success_before", pipeline=pipeline, due_at=to_text(due))
@@ -199,6 +222,27 @@ class Store:
 
     def other_active_runs(self, run: model.Run) -> List[model.Run]:
         return [_run(row) for row in self.db.all("active_runs_of", pipeline=run.pipeline, id=run.id)]
+
+    # --------------------------------------------------------------------------------------------------- waiting
+
+    def waiting_pipelines(self) -> List[str]:
+        return [row["pipeline"] for row in self.db.all("waiting_pipelines")]
+
+    def waiting_runs(self, pipeline: str, now: datetime, limit: int) -> List[model.Run]:
+        """Its queued runs that nobody works on and that are due, in the order in which they shall begin."""
+        return [_run(row) for row in self.db.all("waiting_runs_of", pipeline=pipeline, now=to_text(now), limit=limit)]
+
+    def next_future_run(self, now: datetime) -> Optional[datetime]:
+        """When the nearest run that was made ahead of its time is due."""
+        return _moment(self.db.one("next_future_run", now=to_text(now))["due_at"])
+
+    def unfinished_of_others(self, engine: str) -> List[sqlite3.Row]:
+        """id, engine, state of what another process works on or died over."""
+        return self.db.all("unfinished_of_others", engine=engine)
+
+    def open_counts(self) -> Dict[str, int]:
+        """State -> number of runs that have not ended."""
+        return {row["state"]: row["n"] for row in self.db.all("count_states")}
 
     def redefine(self, run: model.Run, pipeline: model.Pipeline, at: datetime, only: Optional[Sequence[str]] = None) -> None:
         """A rerun takes today's file: keep its text, add rows of new steps, drop those that are gone and never ran."""
@@ -302,7 +346,7 @@ def _run(row: sqlite3.Row) -> model.Run:
         trigger=row["trigger_kind"], params=json.loads(row["params"]), state=row["state"], reason=row["reason"],
         created_at=from_text(row["created_at"]), started_at=_moment(row["started_at"]), ended_at=_moment(row["ended_at"]),
         engine=row["engine"], stop_requested=row["stop_requested"],
-        only=tuple(json.loads(row["only_steps"])) if row["only_steps"] else None,
+        only=tuple(json.loads(row["only_steps"])) if row["only_steps"] else None, lane=row["lane"], backfill=row["backfill"],
     )
 
 

@@ -134,20 +134,27 @@ def test_a_database_of_a_newer_runner_is_refused_with_words(tmp_path):
     assert caught.value.exit_code == 3 and caught.value.hint
 
 
-def test_an_older_database_is_upgraded_by_command_with_a_copy_and_its_data(tmp_path, monkeypatch):
-    path = str(tmp_path / "runner.db")
-    old = Store(path)
-    add_run(old, PIPELINE, FakeClock())
-    old.close()
-    extra = tmp_path / "0002_more.sql"
-    extra.write_text("ALTER TABLE runs ADD COLUMN note TEXT;\nCREATE TABLE more (x TEXT);\n")
-    steps = db.migrations() + [(2, str(extra))]
-    monkeypatch.setattr(db, "migrations", lambda: steps)
-    with pytest.raises(EnvironmentFault, match="runner db upgrade|needs 2"):
+V1_RUN = """INSERT INTO definitions VALUES ('h', 'mart', '/p/mart.yaml', 'steps: []', '2026-02-28T00:00:00.000000Z');
+INSERT INTO runs (id, name, pipeline, due_at, number, logical_at, interval_start, interval_end, timezone, definition, trigger_kind,
+  params, state, created_at, ended_at) VALUES (7, 'mart@2026-02-28', 'mart', '2026-02-27T16:00:00.000000Z', 0,
+  '2026-02-27T16:00:00.000000Z', '2026-02-27T16:00:00.000000Z', '2026-02-27T16:00:00.000000Z', 'Asia/Seoul', 'h', 'manual',
+  '{"region": "서울"}', 'success', '2026-02-27T16:00:00.000000Z', '2026-02-27T16:05:00.000000Z');
+INSERT INTO step_runs (run_id, step, position, state, ended_at) VALUES (7, 'a', 0, 'success', '2026-02-27T16:05:00.000000Z');"""
+
+
+def test_an_older_database_is_upgraded_by_command_with_a_copy_and_its_data(tmp_path):
+    path, newest = str(tmp_path / "runner.db"), db.migrations()[-1][0]
+    with sqlite3.connect(path) as connection:
+        with open(db.migrations()[0][1], encoding="utf-8") as file:
+            connection.executescript(file.read() + V1_RUN + "PRAGMA user_version = 1;")
+    with pytest.raises(EnvironmentFault, match="version 1, this runner needs"):
         Store(path)
     before, after, copy = db.upgrade_file(path)
-    assert (before, after) == (1, 2) and os.path.exists(copy)
-    assert Store(path).run("mart@2026-02-28").pipeline == "mart"
+    assert (before, after) == (1, newest) and os.path.exists(copy)
+    store = Store(path)
+    run = store.run("mart@2026-02-28")
+    assert (run.id, run.params, run.lane, run.backfill) == (7, {"region": "서울"}, 0, None)
+    assert [row.state for row in store.step_runs(7)] == ["success"] and store.last_run_of("mart").id == 7
     with sqlite3.connect(copy) as connection:
         assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
 

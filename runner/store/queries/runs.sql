@@ -10,9 +10,9 @@ SELECT hash, pipeline, path, text FROM definitions WHERE hash = :hash
 
 -- name: insert_run
 INSERT INTO runs (id, name, pipeline, due_at, number, logical_at, interval_start, interval_end, timezone, definition,
-                  trigger_kind, params, only_steps, state, created_at)
+                  trigger_kind, params, only_steps, state, reason, created_at, ended_at, engine, lane, place, backfill)
 VALUES (:id, :name, :pipeline, :due_at, :number, :logical_at, :interval_start, :interval_end, :timezone, :definition,
-        :trigger_kind, :params, :only_steps, 'queued', :at)
+        :trigger_kind, :params, :only_steps, :state, :reason, :at, :ended_at, :engine, :lane, :place, :backfill)
 
 -- name: run_by_name
 SELECT * FROM runs WHERE name = :name
@@ -27,18 +27,53 @@ SELECT * FROM runs WHERE pipeline = :pipeline AND due_at = :due_at ORDER BY numb
 SELECT 1 FROM runs WHERE name = :name
 
 -- name: recent_runs
-SELECT * FROM runs
-WHERE (:pipeline IS NULL OR pipeline = :pipeline) AND (:state IS NULL OR state = :state)
-ORDER BY created_at DESC, id DESC LIMIT :limit
+SELECT * FROM runs ORDER BY id DESC LIMIT :limit
 
--- name: last_run_each
-SELECT r.* FROM runs r JOIN (SELECT pipeline, max(id) AS id FROM runs GROUP BY pipeline) l ON l.id = r.id
+-- name: recent_runs_of
+SELECT * FROM runs WHERE pipeline = :pipeline ORDER BY id DESC LIMIT :limit
+
+-- name: recent_runs_in
+SELECT * FROM runs WHERE state = :state ORDER BY id DESC LIMIT :limit
+
+-- name: recent_runs_of_in
+SELECT * FROM runs WHERE pipeline = :pipeline AND state = :state ORDER BY id DESC LIMIT :limit
+
+-- name: last_run_of
+SELECT * FROM runs WHERE id = (SELECT max(id) FROM runs WHERE pipeline = :pipeline)
 
 -- name: last_success_before
 SELECT * FROM runs WHERE pipeline = :pipeline AND state = 'success' AND due_at < :due_at ORDER BY due_at DESC, number DESC LIMIT 1
 
+-- name: run_before
+SELECT * FROM runs WHERE pipeline = :pipeline AND state <> 'missed' AND due_at < :due_at ORDER BY due_at DESC, number DESC LIMIT 1
+
 -- name: active_runs_of
 SELECT * FROM runs WHERE pipeline = :pipeline AND state = 'running' AND id <> :id
+
+-- name: waiting_pipelines
+SELECT DISTINCT pipeline FROM runs WHERE state = 'queued'
+
+-- name: waiting_runs_of
+SELECT * FROM runs WHERE pipeline = :pipeline AND state = 'queued' AND engine IS NULL AND due_at <= :now
+ORDER BY lane, place, due_at LIMIT :limit
+
+-- name: next_future_run
+SELECT min(due_at) AS due_at FROM runs WHERE state = 'queued' AND due_at > :now
+
+-- name: unfinished_of_others
+SELECT id, engine, state FROM runs WHERE ended_at IS NULL AND (state = 'running' OR engine IS NOT NULL) AND (engine IS NULL OR engine <> :engine)
+
+-- name: count_states
+SELECT state, count(*) AS n FROM runs WHERE ended_at IS NULL GROUP BY state
+
+-- name: runs_of_backfill
+SELECT * FROM runs WHERE backfill = :backfill ORDER BY due_at
+
+-- name: backfill_counts
+SELECT state, count(*) AS n FROM runs WHERE backfill = :backfill GROUP BY state
+
+-- name: queued_of_backfill
+SELECT id FROM runs WHERE backfill = :backfill AND ended_at IS NULL
 
 -- name: claim_run
 UPDATE runs SET engine = :engine WHERE id = :id AND (engine IS NULL OR engine = :expected)
@@ -56,4 +91,4 @@ SELECT id, stop_requested FROM runs WHERE engine = :engine AND stop_requested IS
 UPDATE runs SET definition = :definition, only_steps = :only_steps WHERE id = :id
 
 -- name: name_like
-SELECT name FROM runs WHERE pipeline = :pipeline ORDER BY created_at DESC LIMIT 200
+SELECT name FROM runs WHERE pipeline = :pipeline ORDER BY id DESC LIMIT 200

@@ -1,0 +1,90 @@
+"""Which process is the daemon of a RUNNER_HOME: one lock that it holds for its life.
+
+`daemon.lock` is flocked by the daemon alone, so that a dead one is seen at once, whatever killed it. Its text is JSON: who
+it is. Its modification time is the daemon's last beat: a daemon that lives but hangs is seen too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from typing import Optional
+
+from runner import __version__
+from runner.errors import Conflict, EnvironmentFault
+
+BEAT_SECONDS = 10.0  # between beats of a healthy daemon
+HUNG_SECONDS = 60.0  # without a beat: it hangs
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A living daemon, as others see it."""
+
+    pid: int
+    owner: str  # its id as an owner of runs: whom to ring
+    since: str  # UTC, ISO 8601
+    version: str
+    beat: float  # seconds since the epoch of its last beat
+
+
+def path_of(home: str) -> str:
+    return os.path.join(home, "daemon.lock")
+
+
+class DaemonLock:
+    """This process as the daemon of a home."""
+
+    def __init__(self, home: str):
+        """Take the lock. Raises Conflict that names the daemon which holds it, EnvironmentFault where nothing can be written."""
+        path = path_of(home)
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise EnvironmentFault(f"{path}: cannot be written: {error.strerror}", "make the folder writable for this user") from None
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._fd)
+            other = look(home)
+            who = f"pid {other.pid}, since {other.since}" if other else "its pid is not written yet"
+            raise Conflict(f"a daemon works on {home} already: {who}", "end it: runner daemon stop   look at it: runner health") from None
+
+    def tell(self, owner: str, since: str) -> None:
+        """Write who this is."""
+        text = json.dumps({"pid": os.getpid(), "owner": owner, "since": since, "version": __version__}).encode()
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, text, 0)
+
+    def beat(self) -> None:
+        """Say that the loop turns."""
+        os.utime(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def look(home: str) -> Optional[Daemon]:
+    """The living daemon of a home; None when there is none."""
+    try:
+        fd = os.open(path_of(home), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None  # nobody holds it
+    except OSError:
+        about = _read(os.pread(fd, 4096, 0))
+        return about and Daemon(beat=os.fstat(fd).st_mtime, **about)
+    finally:
+        os.close(fd)
+
+
+def _read(raw: bytes) -> Optional[dict]:
+    try:
+        found = json.loads(raw)
+        return {name: found[name] for name in ("pid", "owner", "since", "version")}
+    except (ValueError, KeyError, TypeError):  # it is being written
+        return None
