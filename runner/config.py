@@ -43,6 +43,7 @@ class Config:
 
 
 SETTINGS = tuple(f.name for f in fields(Config) if f.name not in ("home", "origin"))
+IN_STEP = frozenset({"logical_date"})  # settings whose variable says something else in a step: the run's date
 _CHOICES = {"logical_date": ("due", "interval_start"), "durability": ("full", "normal")}
 
 
@@ -58,7 +59,7 @@ def load(environ: Mapping[str, str], home: Optional[str] = None, pipelines: Opti
     for name, value in _read_file(path).items():
         values[name], origin[name] = value, path
     for name in SETTINGS:
-        variable = "RUNNER_" + name.upper()
+        variable = _variable(name, in_step(environ))
         if environ.get(variable):
             values[name], origin[name] = environ[variable], variable
     if pipelines:
@@ -70,6 +71,22 @@ def load(environ: Mapping[str, str], home: Optional[str] = None, pipelines: Opti
         os.path.join(os.getcwd() if origin.get("pipelines") == "--pipelines" else home, folder)
     )
     return Config(home=home, origin=origin, **_typed(values, origin))
+
+
+def in_step(environ: Mapping[str, str]) -> bool:
+    """Whether this is the environment of a step: its RUNNER_* tell of the run it belongs to."""
+    return "RUNNER_ATTEMPT" in environ or "RUNNER_RUN_ID" in environ
+
+
+def _variable(name: str, inside: bool) -> str:
+    """The variable of a setting: RUNNER_TIMEZONE; in a step RUNNER_SETTING_LOGICAL_DATE where the plain name is taken."""
+    return ("RUNNER_SETTING_" if inside and name in IN_STEP else "RUNNER_") + name.upper()
+
+
+def handed_on(environ: Mapping[str, str]) -> Dict[str, str]:
+    """The settings in this environment as a step gets them, so that a `runner` in the step has the same ones."""
+    inside = in_step(environ)
+    return {_variable(name, True): environ[_variable(name, inside)] for name in SETTINGS if environ.get(_variable(name, inside))}
 
 
 def _default_home(environ: Mapping[str, str]) -> str:

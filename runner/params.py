@@ -7,6 +7,7 @@ import re
 from datetime import date
 from typing import Any, Dict, List, Mapping, Sequence
 
+from runner import config
 from runner.errors import UsageError
 from runner.model import Param, Pipeline
 
@@ -27,7 +28,7 @@ def resolve(pipeline: Pipeline, given: Sequence[str], environ: Mapping[str, str]
     faults: List[str] = []
     values: Dict[str, Any] = {name: param.default for name, param in pipeline.params.items() if not param.required}
     texts: Dict[str, str] = {}
-    if "RUNNER_RUN_ID" not in environ:
+    if not config.in_step(environ):
         texts.update({name: environ[variable_name(name)] for name in pipeline.params if variable_name(name) in environ})
     for word in given:
         name, equals, text = word.partition("=")

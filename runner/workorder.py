@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Callable, Dict, Mapping, Optional
 
-from runner import model, schedule, steps, template
+from runner import config, model, schedule, steps, template
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _cwd(pipeline: model.Pipeline, step: model.Step, render: Callable[[str], str
 
 def _environment(pipeline, step, context, render, site: Site, command: model.Command, folder: str) -> Dict[str, str]:
     """The server's, the kind's, the pipeline's, the step's, and last ours: a later one wins."""
-    env = _inherited(step.inherit_env, site.environ)
+    env = {**_inherited(step.inherit_env, site.environ), **config.handed_on(site.environ)}
     env.update(command.env)
     for texts in (pipeline.env, step.env):
         env.update({name: render(str(value)) for name, value in texts.items()})
@@ -100,7 +100,7 @@ def _environment(pipeline, step, context, render, site: Site, command: model.Com
 
 
 def _inherited(rule: Any, environ: Mapping[str, str]) -> Dict[str, str]:
-    """Names of an outer run must not leak into this one, so RUNNER_* never comes from outside."""
+    """Names of an outer run must not leak into this one, so RUNNER_* never comes from outside, except settings (`handed_on`)."""
     if rule is False:
         names = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ")
     elif rule is True:

@@ -22,7 +22,8 @@ class App:
     """One call of the command line."""
 
     def __init__(self, environ: Mapping[str, str], home: Optional[str], pipelines: Optional[str]):
-        self.environ = environ
+        # A `runner` in a step looks into the same folder, whichever way it was given.
+        self.environ = {**environ, "RUNNER_PIPELINES": os.path.abspath(os.path.expanduser(pipelines))} if pipelines else environ
         self._home, self._pipelines = home, pipelines
         self.clock = Clock()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import signal
 import sqlite3
 
@@ -381,3 +383,22 @@ def test_wrong_dates_are_explained(runner):
     for text in ("2026-02-30", "yesterday", "28.02.2026"):
         done = runner("run", "mart.yaml", "--date", text, code=2)
         assert text in done.stderr
+
+
+def test_runner_works_inside_a_step_with_the_settings_of_the_runner_outside(runner):
+    words = " ".join(map(shlex.quote, runner.words()))
+    runner.write("elsewhere/inner.yaml", 'schedule: "@daily"\nsteps:\n  - {id: a, bash: "echo << ds >>"}\n')
+    runner.write("outer.yaml", f"""
+        schedule: "@daily"
+        steps:
+          - id: look
+            bash: {words} status "$RUNNER_RUN_ID" --json
+          - id: go
+            needs: look
+            bash: {words} run inner --quiet --date "$RUNNER_DS"
+    """)
+    elsewhere = {"RUNNER_LOGICAL_DATE": "interval_start", "RUNNER_SLOTS": "3"}
+    runner("--pipelines", "elsewhere", "run", "outer.yaml", "--date", "2026-02-27", env=elsewhere)
+    assert json.loads(logs(runner, "outer@2026-02-27", "look"))["state"] == "running"
+    assert logs(runner, "inner@2026-02-27", "a") == "2026-02-27\n"
+    assert runner.json("status", "inner@2026-02-27", env={"RUNNER_TIMEZONE": "UTC"})["due_at"].startswith("2026-02-28T00:00:00+09:00")
