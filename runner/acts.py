@@ -51,12 +51,14 @@ def create_run(
     trigger: str = "manual",
     only: Optional[Sequence[str]] = None,
     new: bool = False,
+    who: str = "",
+    **more: Any,
 ) -> model.Run:
-    """Make a run. Raises Conflict, with the run that is there as `.run`."""
+    """Make a run; `more` as for Store.create_run. Raises Conflict, with the run that is there as `.run`."""
     check_steps(pipeline, only or ())
     return store.create_run(
         pipeline, date, label_for(pipeline, date), trigger=trigger, params=params, at=at, only=only, new=new,
-        wide_label=date.logical.strftime("%Y-%m-%dT%H:%M"), actor=actor(),
+        wide_label=date.logical.strftime("%Y-%m-%dT%H:%M"), actor=who or actor(), **more,
     )
 
 

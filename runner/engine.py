@@ -7,20 +7,26 @@ attempt. A crash anywhere else leaves a process with a start file: the next engi
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from runner import faults, model, plan, template, workorder
+from runner import faults, model, plan, queue, template, workorder
 from runner.clock import Clock
 from runner.config import Config
-from runner.errors import Conflict, RunnerError
+from runner.definitions import Definitions
+from runner.errors import Conflict, InvalidPipeline, RunnerError
 from runner.executors import Report, process
 from runner.ownership import Owner, about, forget, is_alive
+from runner.slots import BACKFILL, Slots
 from runner.store import Store
 from runner.store.store import outputs_of
 
 HEARTBEAT = 1.0  # seconds between looks at the database when no bell rings
+SERVE_HEARTBEAT = 5.0  # the same for a daemon, whom every command rings
+BEGIN_AT_ONCE = 64  # waiting runs that begin in one turn
+CANDIDATES = 50  # waiting runs of one pipeline that are looked at: the first may wait for something the next does not
 
 
 class Event(NamedTuple):
@@ -63,7 +69,11 @@ class _Active:
 
 
 class Engine:
-    """Works on the runs it was given until they end. One per process, one thread."""
+    """Works on runs until they end. One per process, one thread.
+
+    In the foreground it works on the runs it was given by `adopt`. With `serve` it takes every run that nobody works on:
+    those that wait, and those whose process died.
+    """
 
     def __init__(
         self,
@@ -76,19 +86,29 @@ class Engine:
         about_me: str = "runner",
         listener: Optional[Callable[[Event], None]] = None,
         slots: Optional[int] = None,
+        serve: Optional[Definitions] = None,
     ):
         self.store, self.executor, self.clock, self.config, self.site = store, executor, clock, config, site
-        self.slots = slots or config.slots
+        self.slots = Slots(slots or config.slots, config.pools)
         self.owner = Owner(config.engines_folder, about_me)
-        self._listener = listener
+        self.draining = False  # nothing new starts
+        self.blocked = ""  # why no run may begin: a full disk, a clock that jumped
+        self._serve = serve
+        self.listener = listener
         self._active: Dict[int, _Active] = {}  # runs that have begun
-        self._queue: Dict[int, _Active] = {}  # runs that wait for max_active_runs, oldest first
+        self._queue: Dict[int, model.Pipeline] = {}  # runs given to us that have not begun
         self._owners: Dict[str, _Active] = {}  # folder of a live attempt -> its run
+        self._busy: Dict[str, int] = {}  # pipeline -> its live attempts, for fairness
+        self._dirty: Dict[int, None] = {}  # runs to decide on, in order
+        self._wakes: List[Tuple[float, int]] = []  # (monotonic seconds, run): look at that run then
+        self._holds: Dict[str, Dict[str, str]] = {}
+        self._unreadable: Set[int] = set()  # runs whose definition this runner cannot read
         self._stop: Optional[str] = None  # set by a signal handler
         self._next_look = 0.0
         self._effects: List[Callable[[], None]] = []
         self._events: List[Event] = []
-        self._begin_due = True  # a run ended or came: a queued one may begin
+        self._begin_all = True  # a waiting run may begin, of any pipeline
+        self._begin_some: Set[str] = set()  # or of these, since one of their runs ended
         executor.watch(self.owner.bell)
 
     def close(self) -> None:
@@ -100,11 +120,21 @@ class Engine:
             pass
         self.owner.close()
 
+    @property
+    def live(self) -> int:
+        """Attempts whose processes run."""
+        return len(self._owners)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing runs and nothing that was given waits."""
+        return not (self._active or self._queue)
+
     # ---------------------------------------------------------------------------------------------------- taking over
 
     def adopt(self, run: model.Run, pipeline: model.Pipeline) -> None:
         """Take a run, new or left behind by a dead process. Raises Conflict when a living one works on it."""
-        if run.engine and is_alive(self.config.engines_folder, run.engine):
+        if run.engine and run.engine != self.owner.id and is_alive(self.config.engines_folder, run.engine):
             raise Conflict(
                 f"run {run.name} is being worked on by {about(self.config.engines_folder, run.engine)}",
                 f"type: runner status {run.name}",
@@ -112,9 +142,22 @@ class Engine:
         with self.store.transaction():
             if not self.store.claim(run.id, self.owner.id, run.engine):
                 raise Conflict(f"run {run.name} was just taken by another process", f"type: runner status {run.name}")
+            run = self.store.run_by_id(run.id)
+            if run.state == "queued":
+                self._queue[run.id] = pipeline
+                self._begin_all = True
+            else:
+                self._take_over(run, pipeline)
+        self._act()
         if run.engine:
-            forget(self.config.engines_folder, run.engine)
-        run = self.store.run_by_id(run.id)
+            self._forget(run.engine)
+
+    def _forget(self, owner_id: str) -> None:
+        if owner_id != self.owner.id:
+            forget(self.config.engines_folder, owner_id)
+
+    def _take_over(self, run: model.Run, pipeline: model.Pipeline) -> _Active:
+        """Have all of a claimed run in memory, and pick up its attempts."""
         rows = self.store.step_runs(run.id)
         prev = self.store.last_success_before(run.pipeline, run.date.due) if workorder.wants(pipeline, "prev_success") else None
         active = _Active(
@@ -122,12 +165,15 @@ class Engine:
             plan=plan.RunPlan(pipeline, {row.step: (row.state, row.tries, row.retry_at) for row in rows}, run.only),
             numbers=self.store.attempt_numbers(run.id), outputs=outputs_of(rows), prev_success=prev.date if prev else None,
         )
-        if run.started_at:
-            active.deadline = self._run_deadline(active, run.started_at)
-        (self._queue if run.state == "queued" else self._active)[run.id] = active
-        self._begin_due = True
+        active.plan.hold(self._held_steps(run.pipeline))
+        self._active[run.id] = active
+        if run.started_at and pipeline.timeout:
+            active.deadline = self._monotonic(run.started_at) + pipeline.timeout
+            self._set_wake(active.deadline, active)
         for attempt in self.store.live_attempts(run.id):
             self._recover(active, attempt)
+        self._touch(active)
+        return active
 
     def _recover(self, active: _Active, attempt: model.Attempt) -> None:
         """Pick up one attempt of a dead engine (the recovery table of docs/architecture.md)."""
@@ -138,23 +184,31 @@ class Engine:
             live.kill_at = self._monotonic(attempt.kill_at)
             live.cause = "timeout" if attempt.reason.startswith("timeout") else "stopped"
         self._keep(active, live)
-        if self.executor.recover(attempt.folder) == "never":
-            step = active.pipeline.step(attempt.step)
+        self._set_wake(live.kill_at if live.cause else live.deadline, active)
+        self._effects.append(lambda: self._find_process(active, live))
+
+    def _find_process(self, active: _Active, live: _Live) -> None:
+        """Adopt what still runs, learn what ended; an attempt that was committed and never began begins now."""
+        if self.executor.recover(live.folder) == "never":
             try:
-                self.executor.start(self._job(active, step, attempt.number))
+                self.executor.start(self._job(active, active.pipeline.step(live.step), live.number))
             except (RunnerError, OSError) as error:
-                self.executor.refuse(attempt.folder, _refusal(error))
+                self.executor.refuse(live.folder, _refusal(error))
 
     def _keep(self, active: _Active, live: _Live) -> None:
         active.live[live.folder] = live
         self._owners[live.folder] = active
+        self._busy[active.run.pipeline] = self._busy.get(active.run.pipeline, 0) + 1
+        self.slots.take(_pools(active, live.step, self.slots))
+
+    def _let_go(self, active: _Active, folder: str) -> _Live:
+        live = active.live.pop(folder)
+        self._busy[active.run.pipeline] -= 1
+        self.slots.give_back(_pools(active, live.step, self.slots))
+        return live
 
     def _monotonic(self, moment: datetime) -> float:
         return self.clock.monotonic() + (moment - self.clock.now()).total_seconds()
-
-    def _run_deadline(self, active: _Active, started: datetime) -> Optional[float]:
-        limit = active.pipeline.timeout
-        return self._monotonic(started) + limit if limit else None
 
     # ------------------------------------------------------------------------------------------------------- the loop
 
@@ -165,60 +219,69 @@ class Engine:
     def run_until_done(self) -> None:
         """Turn until every run has ended."""
         self.turn([])
-        while self._active or self._queue:
-            self.turn(self.executor.wait(self._timeout()))
+        while not self.idle:
+            self.turn(self.executor.wait(self.timeout()))
 
     def turn(self, reports: List[Report]) -> None:
         """One turn of the loop: everything known now is decided, committed, acted upon."""
         now, tick = self.clock.now(), self.clock.monotonic()
         look = tick >= self._next_look or self.owner.heard() or self._stop is not None
-        if not (reports or look or self._begin_due or self._timeout() <= 0.0):
+        begin = self._begin_all or self._begin_some
+        if not (reports or look or begin or self._dirty or (self._wakes and self._wakes[0][0] <= tick)):
             return
         with self.store.transaction():
             for report in reports:
                 self._take_report(report, now)
             if look:
                 self._look(now, tick)
-            if look or self._begin_due:
-                self._begin_queued(now)
-            self._end_overdue(now, tick)
+            self._begin_waiting(now)
+            self._wake(now, tick)
             self._decide(now, tick)
         faults.point("engine.committed")
         self._act()
 
-    def _timeout(self) -> float:
-        """Seconds until something is due; 0 when a run ended and another waits for its place."""
-        if self._begin_due:
+    def timeout(self) -> float:
+        """Seconds until something is due; 0 when there is something to do at once."""
+        if self._begin_all or self._begin_some or self._dirty:
             return 0.0
-        now, tick = self.clock.now(), self.clock.monotonic()
-        nearest = HEARTBEAT
-        for active in self._active.values():
-            wake = active.plan.next_wake()
-            if wake is not None:
-                nearest = min(nearest, (wake - now).total_seconds())
-            if active.deadline is not None:
-                nearest = min(nearest, active.deadline - tick)
-            for live in active.live.values():
-                moment = live.kill_at if live.cause else live.deadline
-                if moment is not None:
-                    nearest = min(nearest, moment - tick)
-        return max(nearest, 0.0)
+        tick = self.clock.monotonic()
+        nearest = self._next_look
+        if self._wakes:
+            nearest = min(nearest, self._wakes[0][0])
+        return max(nearest - tick, 0.0)
+
+    def _touch(self, active: _Active) -> None:
+        """Something about this run changed: decide on it in this turn or the next."""
+        self._dirty[active.run.id] = None
+
+    def _set_wake(self, moment: Optional[float], active: _Active) -> None:
+        if moment is not None:
+            heapq.heappush(self._wakes, (moment, active.run.id))
+
+    def _wake(self, now: datetime, tick: float) -> None:
+        """Runs for which a moment has come: a retry, a timeout, the KILL behind a TERM."""
+        while self._wakes and self._wakes[0][0] <= tick:
+            active = self._active.get(heapq.heappop(self._wakes)[1])
+            if active:
+                self._end_overdue(active, now, tick)
+                self._touch(active)
 
     def _act(self) -> None:
         effects, self._effects = self._effects, []
         for effect in effects:
             effect()
         events, self._events = self._events, []
-        if self._listener:
+        if self.listener:
             for event in events:
-                self._listener(event)
+                self.listener(event)
 
     # ------------------------------------------------------------------------------------------------------ facts in
 
     def _take_report(self, report: Report, now: datetime) -> None:
         active = self._owners.pop(report.folder, None)
         if active:
-            self._take_end(active, active.live.pop(report.folder), report, now)
+            self._take_end(active, self._let_go(active, report.folder), report, now)
+            self._touch(active)
 
     def _take_end(self, active: _Active, live: _Live, report: Report, now: datetime) -> None:
         step = active.pipeline.step(live.step)
@@ -257,36 +320,116 @@ class Engine:
         return plan.Ended(report.how, report.exit_code, report.reason), {}
 
     def _look(self, now: datetime, tick: float) -> None:
-        """Read what other processes asked for."""
-        self._next_look = tick + HEARTBEAT
+        """Read what other processes asked for, and take what they left."""
+        self._next_look = tick + (HEARTBEAT if not self._serve else SERVE_HEARTBEAT)
+        if self._serve:
+            self._adopt_orphans()
+        self._begin_all = True
+        holds = self.store.pipelines.holds()
+        if holds != self._holds:
+            self._holds = holds
+            for active in self._active.values():
+                active.plan.hold(self._held_steps(active.run.pipeline))
+                self._touch(active)
         asked = self.store.stop_requests(self.owner.id)
-        for run_id, active in (*self._active.items(), *self._queue.items()):
+        if not (asked or self._stop):
+            return
+        for run_id in list(self._queue):
+            actor = self._stop or asked.get(run_id)
+            if actor:
+                self._begin(self.store.run_by_id(run_id), self._queue.pop(run_id), now)
+        for run_id, active in self._active.items():
             actor = self._stop or asked.get(run_id)
             if actor and not active.plan.stopping:
                 active.plan.stop(actor)
                 self._end_attempts(active, "stopped", f"stopped by {actor}", now, tick)
+                self._touch(active)
 
-    def _begin_queued(self, now: datetime) -> None:
-        """queued -> running, oldest first, as far as each pipeline's max_active_runs lets them."""
-        self._begin_due = False
-        full = set()
-        for run_id, active in list(self._queue.items()):
-            if active.run.pipeline in full and not active.plan.stopping:
-                continue
-            if not active.plan.stopping and self._is_full(active, now):
-                full.add(active.run.pipeline)
-                continue
-            del self._queue[run_id]
-            self._active[run_id] = active
-            self.store.move("run", run_id, "queued", "running", now, started_at=now)
-            active.run = self.store.run_by_id(run_id)
-            active.deadline = self._run_deadline(active, now)
-            self._say(active, None, "running", "", None, now)
+    def _held_steps(self, pipeline: str) -> Set[str]:
+        """A held pipeline begins no run; its held steps begin no attempt."""
+        return {step for step in self._holds.get(pipeline, ()) if step}
 
-    def _is_full(self, active: _Active, now: datetime) -> bool:
+    def _adopt_orphans(self) -> None:
+        """Runs whose process died: those that run are taken over, those that wait stand in the queue again."""
+        dead: Dict[str, bool] = {}
+        for row in self.store.unfinished_of_others(self.owner.id):
+            owner = row["engine"]
+            if owner and owner not in dead:
+                dead[owner] = not is_alive(self.config.engines_folder, owner)
+            if (owner and not dead[owner]) or row["id"] in self._unreadable:
+                continue
+            if row["state"] == "queued":
+                self.store.release(row["id"], owner)
+                continue
+            run = self.store.run_by_id(row["id"])
+            pipeline = self._read(run)
+            if pipeline and self.store.claim(run.id, self.owner.id, owner):
+                self._say_run(self._take_over(self.store.run_by_id(run.id), pipeline).run, "adopted", f"from {owner or 'nobody'}")
+        for owner in dead:
+            if dead[owner]:
+                self._effects.append(lambda owner=owner: self._forget(owner))
+
+    def _read(self, run: model.Run) -> Optional[model.Pipeline]:
+        """The run's own definition; None, told once, when this version of runner cannot read it."""
+        try:
+            return self._serve.of(run)
+        except InvalidPipeline as error:
+            self._unreadable.add(run.id)
+            self._say_run(run, "unreadable", f"its definition: {error.problems[0].message}; runner rerun {run.name} takes today's file")
+            return None
+
+    # ------------------------------------------------------------------------------------------------------ beginning
+
+    def _begin_waiting(self, now: datetime) -> None:
+        """queued -> running, in the order of the queue, as far as `queue.why_waits` lets them."""
+        everything, some, self._begin_all, self._begin_some = self._begin_all, self._begin_some, False, set()
+        if self.draining or not (everything or some):
+            return
+        for run_id, pipeline in list(self._queue.items()):
+            run = self.store.run_by_id(run_id)
+            if not self._is_full(run, pipeline):
+                del self._queue[run_id]
+                self._begin(run, pipeline, now)
+        names = [] if not self._serve else self.store.waiting_pipelines() if everything else sorted(some)
+        room = BEGIN_AT_ONCE
+        for i, name in enumerate(names):
+            room -= self._begin_of(name, now, room)
+            if room <= 0:
+                self._begin_some.update(names[i:])  # in the next turn, so that the first steps start at once
+                return
+
+    def _begin_of(self, pipeline: str, now: datetime, room: int) -> int:
+        """Begin waiting runs of one pipeline; how many began."""
+        began = 0
+        active: Optional[List[str]] = None
+        for limit in (1, CANDIDATES):  # mostly the first tells that there is no room
+            for run in self.store.waiting_runs(pipeline, now, limit):
+                spec = None if run.id in self._unreadable else self._read(run)
+                if spec is None:
+                    continue
+                if active is None:
+                    active = [other.name for other in self.store.other_active_runs(run)]
+                if began >= room or len(active) >= spec.max_active_runs:
+                    return began
+                if not queue.why_waits(run, spec, self._facts(run, spec, now, active)) and self.store.claim(run.id, self.owner.id, None):
+                    self._begin(run, spec, now)
+                    active.append(run.name)
+                    began += 1
+        return began
+
+    def _facts(self, run: model.Run, spec: model.Pipeline, now: datetime, active: List[str]) -> queue.Facts:
+        return queue_facts(self.store, run, spec, now, active=active, holds=self._holds, site=self.blocked)
+
+    def _begin(self, run: model.Run, pipeline: model.Pipeline, now: datetime) -> None:
+        self.store.move("run", run.id, "queued", "running", now, started_at=now)
+        active = self._take_over(self.store.run_by_id(run.id), pipeline)
+        self._set_wake(active.deadline, active)
+        self._say(active, None, "running", "", None, now)
+
+    def _is_full(self, run: model.Run, pipeline: model.Pipeline) -> bool:
         """Whether max_active_runs says wait. Raises Conflict when it would be for ever, since nobody works on the other."""
-        others = self.store.other_active_runs(active.run)
-        limit = active.pipeline.max_active_runs
+        others = self.store.other_active_runs(run)
+        limit = pipeline.max_active_runs
         if len(others) < limit:
             return False
         for other in others:
@@ -295,22 +438,23 @@ class Engine:
                     f"run {other.name} was interrupted and still counts as running (max_active_runs: {limit})",
                     f"finish it: runner rerun {other.name} --resume   or end it: runner stop {other.name}",
                 )
-        self._say(active, None, "queued", f"waits for {others[0].name} (max_active_runs: {limit})", None, now)
+        self._say_run(run, "queued", f"waits for {others[0].name} (max_active_runs: {limit})")
         return True
 
-    def _end_overdue(self, now: datetime, tick: float) -> None:
-        for active in self._active.values():
-            if active.deadline is not None and tick >= active.deadline and not active.plan.stopping:
-                reason = f"the run's timeout of {active.pipeline.timeout:g} s is over"
-                active.plan.stop(reason, "failed")
-                self._end_attempts(active, "stopped", reason, now, tick)
-            for live in active.live.values():
-                if not live.cause and live.deadline is not None and tick >= live.deadline:
-                    limit = active.pipeline.step(live.step).timeout
-                    self._end_attempt(active, live, "timeout", f"timeout after {limit:g} s", now, tick)
-                elif live.cause and live.kill_at is not None and tick >= live.kill_at:
-                    live.kill_at = None
-                    self._effects.append(lambda folder=live.folder: self.executor.kill(folder))
+    # ------------------------------------------------------------------------------------------------------- ending
+
+    def _end_overdue(self, active: _Active, now: datetime, tick: float) -> None:
+        if active.deadline is not None and tick >= active.deadline and not active.plan.stopping:
+            reason = f"the run's timeout of {active.pipeline.timeout:g} s is over"
+            active.plan.stop(reason, "failed")
+            self._end_attempts(active, "stopped", reason, now, tick)
+        for live in active.live.values():
+            if not live.cause and live.deadline is not None and tick >= live.deadline:
+                limit = active.pipeline.step(live.step).timeout
+                self._end_attempt(active, live, "timeout", f"timeout after {limit:g} s", now, tick)
+            elif live.cause and live.kill_at is not None and tick >= live.kill_at:
+                live.kill_at = None
+                self._effects.append(lambda folder=live.folder: self.executor.kill(folder))
 
     def _end_attempts(self, active: _Active, cause: str, reason: str, now: datetime, tick: float) -> None:
         for live in active.live.values():
@@ -321,21 +465,49 @@ class Engine:
         """TERM now, KILL after the step's kill_grace: both instants are stored, so a restart carries on."""
         grace = active.pipeline.step(live.step).kill_grace
         live.cause, live.reason, live.kill_at = cause, reason, tick + grace
+        self._set_wake(live.kill_at, active)
         self.store.set_kill(live.run_id, live.step, live.number, now + timedelta(seconds=grace), reason)
         self._effects.append(lambda: self.executor.terminate(live.folder))
 
     # ------------------------------------------------------------------------------------------------------- deciding
 
     def _decide(self, now: datetime, tick: float) -> None:
-        for active in list(self._active.values()):
-            self._settle(active, now)
-            while True:
-                starts = active.plan.take(now, self.slots - len(self._owners))
-                if not starts:
-                    break
-                for start in starts:
-                    self._start(active, start.step, now, tick)
-                self._settle(active, now)  # a step that ended at once may have followers
+        """What needs no slot is decided for every run that changed; then the free slots go out, one by one."""
+        dirty, self._dirty = self._dirty, {}
+        for run_id in dirty:
+            if run_id in self._active:
+                self._settle(self._active[run_id], now)
+                self._offer(run_id, now)
+        while self.slots.free > 0 and not self.draining:
+            run_id = self.slots.best()
+            if run_id is None:
+                return
+            active = self._active[run_id]
+            step = active.plan.best(now)
+            if step is None:
+                self.slots.withdraw(run_id)
+                continue
+            full = self.slots.full_pool(_pools(active, step, self.slots))
+            if full:
+                self.slots.park(run_id, full)
+                continue
+            active.plan.begin(step)
+            self._start(active, step, now, tick)
+            self._settle(active, now)  # a step that ended at once may have followers
+            self._offer(run_id, now)
+
+    def _offer(self, run_id: int, now: datetime) -> None:
+        """Let a run compete for slots with its best step, and wake it for its next retry."""
+        active = self._active.get(run_id)
+        step = active.plan.best(now) if active else None
+        if step is None:
+            self.slots.withdraw(run_id)
+        else:
+            run = active.run
+            self.slots.offer(run_id, (run.lane, -active.plan.weight_of(step), self._busy.get(run.pipeline, 0), run_id))
+        wake = active.plan.next_wake() if active else None
+        if wake is not None:
+            self._set_wake(max(self._monotonic(wake), self.clock.monotonic() + 0.001), active)
 
     def _settle(self, active: _Active, now: datetime) -> None:
         while True:
@@ -356,6 +528,10 @@ class Engine:
     def _start(self, active: _Active, step_id: str, now: datetime, tick: float) -> None:
         step = active.pipeline.step(step_id)
         frm = active.plan.state_of(step_id)
+        if step.pool and not self.slots.has_pool(step.pool):
+            known = ", ".join(self.config.pools) or "none"
+            self._finish(active, step_id, "failed", f"unknown pool {step.pool} (settings, pools: {known})", now)
+            return
         number = active.numbers.get(step_id, 0) + 1
         folder = workorder.attempt_folder(self.config.runs_folder, active.run, step_id, number)
         try:
@@ -376,7 +552,9 @@ class Engine:
             "step", active.run.id, frm, "running", now, step=step_id, tries=active.plan.tries_of(step_id) + 1, started_at=now
         )
         active.plan.learn(step_id, "running")
-        self._keep(active, _Live(active.run.id, step_id, number, folder, tick + step.timeout if step.timeout else None))
+        live = _Live(active.run.id, step_id, number, folder, tick + step.timeout if step.timeout else None)
+        self._keep(active, live)
+        self._set_wake(live.deadline, active)
         self._effects.append(lambda: self.executor.start(job))
         self._say(active, step_id, "running", "", number, now)
 
@@ -397,11 +575,40 @@ class Engine:
         active.run = self.store.run_by_id(active.run.id)
         self._say(active, None, end.state, end.reason, None, now)
         del self._active[active.run.id]
-        self._begin_due = bool(self._queue)
+        self._begin_some.add(active.run.pipeline)
 
     def _say(self, active: _Active, step: Optional[str], state: str, reason: str, number: Optional[int], now: datetime) -> None:
-        if self._listener:
+        if self.listener:
             self._events.append(Event(active.run, step, state, reason, number, now))
+
+    def _say_run(self, run: model.Run, state: str, reason: str) -> None:
+        if self.listener:
+            self._events.append(Event(run, None, state, reason, None, self.clock.now()))
+
+
+def queue_facts(
+    store: Store, run: model.Run, spec: model.Pipeline, now: datetime, *, active: Optional[List[str]] = None,
+    holds: Optional[Mapping[str, Mapping[str, str]]] = None, site: str = "",
+) -> queue.Facts:
+    """What stands around a waiting run, from the store; also for whoever shows why it waits."""
+    row = store.pipelines.get(run.pipeline)
+    paused = f"paused by {row.paused_by}" + (f": {row.pause_reason}" if row.pause_reason else "") if row and row.paused_by else ""
+    batch = store.pipelines.backfill(run.backfill) if run.backfill is not None else None
+    return queue.Facts(
+        now=now, active=[other.name for other in store.other_active_runs(run)] if active is None else active,
+        previous=store.run_before(run) if spec.depends_on_past else None, paused=paused,
+        held=(store.pipelines.holds() if holds is None else holds).get(run.pipeline, {}).get("", ""), site=site,
+        backfill_active=store.pipelines.active_of_backfill(batch.id) if batch else 0, parallel=batch.parallel if batch else None,
+    )
+
+
+def _pools(active: _Active, step_id: str, slots: Slots) -> Dict[str, int]:
+    """The pools a step takes room of."""
+    step = active.pipeline.step(step_id)
+    pools = {BACKFILL: 1} if active.run.lane else {}
+    if step.pool and slots.has_pool(step.pool):
+        pools[step.pool] = step.pool_slots
+    return pools
 
 
 def _refusal(error: Exception) -> str:

@@ -190,13 +190,6 @@ def _may_retry(step: Step, ended: Ended) -> bool:
 
 
 @dataclass(frozen=True)
-class Start:
-    """Begin the next attempt of a step; needs a slot."""
-
-    step: str
-
-
-@dataclass(frozen=True)
 class Finish:
     """End a step without an attempt: skipped, upstream_failed, killed."""
 
@@ -211,7 +204,7 @@ class EndRun:
     reason: str
 
 
-Decision = Union[Start, Finish, EndRun]
+Decision = Union[Finish, EndRun]
 
 
 @dataclass
@@ -241,6 +234,9 @@ class RunPlan:
         self._dirty: Set[str] = set()
         self._outside: Set[str] = set()
         self.running: Set[str] = set()
+        self.held: Set[str] = set()  # steps that nobody may begin for now
+        self._aside: List[Tuple[int, int, str]] = []  # held ones that were ready
+        self._weights = weights(pipeline)
         self.open = 0
         for order, step in enumerate(pipeline.steps):
             state, tries, _ = states.get(step.id, ("pending", 0, None))
@@ -310,6 +306,14 @@ class RunPlan:
         self.stopping = self.stopping or actor
         self.stop_state = state
 
+    def hold(self, steps: Set[str]) -> None:
+        """These steps are held from now on, the others are not."""
+        if steps != self.held:
+            self.held = set(steps)
+            for entry in self._aside:
+                heapq.heappush(self._ready, entry)
+            self._aside = []
+
     # -- questions
 
     def next_wake(self) -> Optional[datetime]:
@@ -362,28 +366,91 @@ class RunPlan:
         roots = [s.spec.id for s in inside if s.state in ("failed", "killed") and not s.spec.allow_failure] or bad
         return EndRun("failed", "failed: " + ", ".join(roots[:5]) + (" ..." if len(roots) > 5 else ""))
 
-    def take(self, now: datetime, slots: int) -> List[Start]:
-        """The steps to start now, best first: due retries, then by priority_weight, then by the file's order."""
+    def best(self, now: datetime) -> Optional[str]:
+        """The step that would start next: due retries are ready too, then by weight, then by the file's order.
+
+        None when none is ready, or max_active_steps is reached.
+        """
         if self.stopping or self.ended:
-            return []
-        limit = self.pipeline.max_active_steps
-        room = slots if limit is None else min(slots, limit - len(self.running))
-        out: List[Start] = []
+            return None
         while self._waiting and self._waiting[0][0] <= now:
             _, step_id = heapq.heappop(self._waiting)
             if self._steps[step_id].state == "retry_wait" and step_id not in self._queued:
                 self._enqueue(step_id)
-        while self._ready and len(out) < room:
-            _, _, step_id = heapq.heappop(self._ready)
-            self._queued.discard(step_id)
-            if self._steps[step_id].state in ("pending", "retry_wait"):
-                out.append(Start(step_id))
-        return out
+        limit = self.pipeline.max_active_steps
+        if limit is not None and len(self.running) >= limit:
+            return None
+        while self._ready:
+            step_id = self._ready[0][2]
+            if self._steps[step_id].state not in ("pending", "retry_wait"):
+                self._queued.discard(heapq.heappop(self._ready)[2])
+            elif step_id in self.held:
+                self._aside.append(heapq.heappop(self._ready))
+            else:
+                return step_id
+        return None
+
+    def weight_of(self, step_id: str) -> int:
+        return self._weights[step_id]
+
+    def begin(self, step_id: str) -> None:
+        """The step that `best` named begins: it is ready no more."""
+        assert self._ready[0][2] == step_id, step_id
+        heapq.heappop(self._ready)
+        self._queued.discard(step_id)
 
     def _enqueue(self, step_id: str) -> None:
-        step = self._steps[step_id]
         self._queued.add(step_id)
-        heapq.heappush(self._ready, (-step.spec.priority_weight, step.order, step_id))
+        heapq.heappush(self._ready, (-self._weights[step_id], self._steps[step_id].order, step_id))
+
+
+# ------------------------------------------------------------------------------------------------------------- weight
+
+
+def weights(pipeline: Pipeline) -> Dict[str, int]:
+    """Step -> the weight by which it competes for slots.
+
+    weight_rule absolute: its own; downstream: with those of all that follow it, near or far; upstream: of all before it.
+    """
+    own = {step.id: step.priority_weight for step in pipeline.steps}
+    if pipeline.weight_rule == "absolute":
+        return own
+    edges: Dict[str, List[str]] = {step.id: [] for step in pipeline.steps}
+    for step in pipeline.steps:
+        for need in step.needs:
+            if pipeline.weight_rule == "downstream":
+                edges[need].append(step.id)
+            else:
+                edges[step.id].append(need)
+    reach: Dict[str, int] = {}  # as bits by position in the file: a whole set in one number, joined by `|`
+    bit = {step.id: 1 << i for i, step in enumerate(pipeline.steps)}
+    for step_id in _far_first(edges):
+        reach[step_id] = bit[step_id]
+        for other in edges[step_id]:
+            reach[step_id] |= reach[other]
+    if set(own.values()) == {1}:
+        return {step_id: bin(bits).count("1") for step_id, bits in reach.items()}
+    ordered = [step.priority_weight for step in pipeline.steps]
+    return {step_id: sum(w for i, w in enumerate(ordered) if bits >> i & 1) for step_id, bits in reach.items()}
+
+
+def _far_first(edges: Mapping[str, Sequence[str]]) -> List[str]:
+    """Each after all that its edges lead to; no recursion, a chain may hold thousands."""
+    out: List[str] = []
+    left = {step_id: len(others) for step_id, others in edges.items()}
+    back: Dict[str, List[str]] = {step_id: [] for step_id in edges}
+    for step_id, others in edges.items():
+        for other in others:
+            back[other].append(step_id)
+    queue = [step_id for step_id, count in left.items() if not count]
+    while queue:
+        step_id = queue.pop()
+        out.append(step_id)
+        for other in back[step_id]:
+            left[other] -= 1
+            if not left[other]:
+                queue.append(other)
+    return out
 
 
 # -------------------------------------------------------------------------------------------------------------- rerun

@@ -66,21 +66,21 @@ def _order(spec: model.Pipeline, view) -> List[str]:
 
     never = datetime(1970, 1, 1, tzinfo=timezone.utc)
     out: List[str] = []
-    done = set()
-    while len(out) < len(spec.steps):
-        for decision in view.settle():
+    while True:
+        decisions = view.settle()
+        for decision in decisions:
             if hasattr(decision, "step"):  # a rule that cannot come true when all succeeds
                 view.learn(decision.step, decision.state)
                 out.append(decision.step)
-        starts = view.take(never, len(spec.steps))
-        if not starts and len(out) == len(done):
-            break
-        done = set(out)
-        for start in starts:
-            out.append(start.step)
-            view.learn(start.step, "running")
-            view.learn(start.step, "success")
-    return out
+        if decisions:
+            continue
+        step = view.best(never)
+        if step is None:
+            return out
+        view.begin(step)
+        out.append(step)
+        view.learn(step, "running")
+        view.learn(step, "success")
 
 
 def _print_plan(app: App, spec, run, jobs, site, whole_env: bool) -> None:

@@ -48,14 +48,19 @@ def run(app: App, pipeline, date, params, only, new, resume, slots, show_logs, q
     values = params_module.resolve(spec, params, app.environ)
     when = acts.date_for(spec, date, app.clock.now())
     store = app.store(create=True)
+
+    def make(owner: str) -> model.Run:
+        return acts.create_run(store, spec, when, params=values, at=app.clock.now(), only=only or None, new=new, engine=owner)
+
     try:
-        made = acts.create_run(store, spec, when, params=values, at=app.clock.now(), only=only or None, new=new)
+        return work(app, store, make, spec, slots, show_logs, quiet, as_json)
     except Conflict as conflict:
-        existing = conflict.run
+        existing = getattr(conflict, "run", None)
+        if existing is None:
+            raise
         if resume and existing.state not in model.RUN_TERMINAL:
             return _resume(app, existing, slots, show_logs, quiet, as_json)
         raise _already(app, existing, resume) from None
-    return work(app, store, made, spec, slots, show_logs, quiet, as_json)
 
 
 def _already(app: App, run: model.Run, resume: bool) -> Conflict:
@@ -100,33 +105,45 @@ def stored_pipeline(app: App, store, run: model.Run) -> model.Pipeline:
 # -------------------------------------------------------------------------------------------------------------- working
 
 
-def work(app: App, store, run: model.Run, spec: model.Pipeline, slots, show_logs, quiet, as_json, stop_by: Optional[str] = None) -> int:
-    """Run an engine over one run until it ends; the exit code says how."""
+def work(app: App, store, run, spec: model.Pipeline, slots, show_logs, quiet, as_json, stop_by: Optional[str] = None) -> int:
+    """Run an engine over one run until it ends; the exit code says how.
+
+    `run`: a Run, or what makes one when it is told the engine's id, so that a run is owned from its first moment.
+    """
     from runner.cli.live import Progress
     from runner.engine import Engine
     from runner.executors.local import LocalExecutor
     from runner.workorder import Site
 
-    progress = Progress(app, run.name, spec, logs=show_logs, quiet=quiet or as_json)
     executor = LocalExecutor(app.clock)
     engine = Engine(
         store, executor, app.clock, app.config, Site(app.environ, app.config.step_python, app.config.home),
-        about_me=f"runner run {run.name}", listener=progress, slots=slots,
+        about_me=f"runner run {spec.name}", slots=slots,
     )
     received: List[int] = []
     restore = _stop_on_signals(engine, received)
+    progress = None
     try:
+        made = callable(run)
+        run = run(engine.owner.id) if made else run
+        progress = engine.listener = Progress(app, run.name, spec, logs=show_logs, quiet=quiet or as_json)
         engine.adopt(run, spec)
         progress.start()
         if stop_by:
             engine.request_stop(stop_by)
-        engine.run_until_done()
+        try:
+            engine.run_until_done()
+        except Conflict:
+            if made:  # refused before it began: the date stays free for the next try
+                store.unmake(run.id, engine.owner.id)
+            raise
     finally:
-        progress.stop()
+        if progress:
+            progress.stop()
         engine.close()
         executor.close()
         restore()
-    return _result(app, store, run, as_json, received)
+    return _result(app, store, run, as_json, received, quiet)
 
 
 def _stop_on_signals(engine, received: List[int]):
@@ -145,7 +162,7 @@ def _stop_on_signals(engine, received: List[int]):
     return lambda: [signal.signal(number, handler) for number, handler in old.items()]
 
 
-def _result(app: App, store, run: model.Run, as_json: bool, received: Sequence[int]) -> int:
+def _result(app: App, store, run: model.Run, as_json: bool, received: Sequence[int], quiet: bool = False) -> int:
     run = store.run_by_id(run.id)
     rows = store.step_runs(run.id)
     took = (run.ended_at - run.started_at).total_seconds() if run.started_at and run.ended_at else None
@@ -158,7 +175,7 @@ def _result(app: App, store, run: model.Run, as_json: bool, received: Sequence[i
         app.out(f"{run.name}  {table.state(run.state)}  {counts}  {table.duration(took)}" + (f"  ({run.reason})" if run.reason else ""))
         if run.state == "failed":
             app.say(f"  runner logs {run.name}             what the steps printed\n  runner rerun {run.name} --failed   again, only what failed")
-        elif run.state == "success":
+        elif run.state == "success" and not quiet:  # `-q` under cron: a good night sends no mail
             app.say(f"  runner logs {run.name}    runner status {run.name}")
     if received:
         return 128 + received[0]

@@ -124,6 +124,7 @@ class LocalExecutor:
             start = process.read_start(folder)
             if start is None or not process.is_alive(start):
                 self._forget(folder, fd)
+                _reap(start)
                 out += self._ended(folder, start.pid if start else 0, -signal.SIGKILL)
         return out + self._swept()
 
@@ -181,6 +182,15 @@ class LocalExecutor:
         if fd is not None:
             self._selector.unregister(fd)
             os.close(fd)
+
+
+def _reap(start) -> None:
+    """An adopted process may be our own child, of an executor before this one: leave no zombie."""
+    try:
+        if start:
+            os.waitpid(start.pid, os.WNOHANG)
+    except ChildProcessError:
+        pass
 
 
 def _drain(fd: int) -> None:

@@ -83,7 +83,13 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. Takes the write lock at once, so that what is read inside cannot be overtaken."""
+        """All or nothing. Takes the write lock at once, so that what is read inside cannot be overtaken.
+
+        Inside another one it is a part of that one.
+        """
+        if self.connection.in_transaction:
+            yield
+            return
         with self._as_fault():
             self.connection.execute("BEGIN IMMEDIATE")
         try:

@@ -256,6 +256,11 @@ class Store:
             name = "place_step_run" if step in known else "insert_step_run"
             self.db.execute(name, run_id=run.id, step=step, position=position)
 
+    def unmake(self, run_id: int, engine: str) -> bool:
+        """Take back a run that its maker owns and that never began, as if it had not been made."""
+        with self.transaction():
+            return self.db.execute("delete_unbegun", id=run_id, engine=engine).rowcount == 1
+
     # --------------------------------------------------------------------------------------------------- ownership
 
     def claim(self, run_id: int, engine: str, expected: Optional[str]) -> bool:

@@ -30,11 +30,11 @@ class House:
         """Turn until all runs ended, letting time jump to whatever is next."""
         engine.turn([])
         for _ in range(turns):
-            if not (engine._active or engine._queue):
+            if engine.idle:
                 return
             reports = executor.wait(0)
             if not reports:
-                self.clock.advance(max(engine._timeout(), 0.001))
+                self.clock.advance(max(engine.timeout(), 0.001))
             engine.turn(reports)
         raise AssertionError("the run never ended")
 

@@ -83,9 +83,18 @@ def play(view, ends, slots=8):
             view.learn(decision.step, decision.state)
         if decisions:
             continue
-        for start in view.take(NOW, slots):
-            view.learn(start.step, "running")
-            view.learn(start.step, ends.get(start.step, "success"))
+        for step in begin(view, slots):
+            view.learn(step, ends.get(step, "success"))
+
+
+def begin(view, slots):
+    """Start what may start, up to so many."""
+    out = []
+    while len(out) < slots and view.best(NOW):
+        out.append(view.best(NOW))
+        view.begin(out[-1])
+        view.learn(out[-1], "running")
+    return out
 
 
 def view_end(view):
@@ -110,7 +119,7 @@ def test_starts_follow_priority_then_the_order_of_the_file():
     pipeline = make_pipeline(make_step("a"), make_step("b", priority_weight=5), make_step("c"))
     view = plan.RunPlan(pipeline, {})
     view.settle()
-    assert [start.step for start in view.take(NOW, 2)] == ["b", "a"]
+    assert begin(view, 2) == ["b", "a"]
 
 
 def test_a_rule_that_comes_true_again_before_a_slot_is_free_starts_its_step_once():
@@ -119,16 +128,43 @@ def test_a_rule_that_comes_true_again_before_a_slot_is_free_starts_its_step_once
     assert view.settle() == []
     view.learn("b", "success")
     assert view.settle() == []
-    assert [start.step for start in view.take(NOW, 8)] == ["c"]
+    assert begin(view, 8) == ["c"]
 
 
 def test_max_active_steps_holds_back():
     pipeline = make_pipeline(*[make_step(f"s{i}") for i in range(5)], max_active_steps=2)
     view = plan.RunPlan(pipeline, {})
     view.settle()
-    for start in view.take(NOW, 8):
-        view.learn(start.step, "running")
-    assert len(view.running) == 2 and view.take(NOW, 8) == []
+    assert begin(view, 8) == ["s0", "s1"] and begin(view, 8) == []
+    view.learn("s0", "success")
+    assert begin(view, 8) == ["s2"]
+
+
+def test_a_held_step_lets_others_pass_and_goes_on_when_let_go():
+    pipeline = make_pipeline(make_step("a", priority_weight=9), make_step("b"))
+    view = plan.RunPlan(pipeline, {})
+    view.hold({"a"})
+    view.settle()
+    assert begin(view, 8) == ["b"] and view.best(NOW) is None
+    view.hold(set())
+    assert begin(view, 8) == ["a"]
+
+
+@pytest.mark.parametrize("rule, first, expected", [
+    ("absolute", "x", {"a": 1, "b": 2, "c": 3, "x": 4}),
+    ("downstream", "a", {"a": 6, "b": 5, "c": 3, "x": 4}),
+    ("upstream", "c", {"a": 1, "b": 3, "c": 6, "x": 4}),
+])
+def test_weight_rules(rule, first, expected):
+    steps = [make_step("a"), make_step("b", ["a"], priority_weight=2), make_step("c", ["b", "a"], priority_weight=3), make_step("x", priority_weight=4)]
+    pipeline = make_pipeline(*steps, weight_rule=rule)
+    assert plan.weights(pipeline) == expected and max(expected, key=expected.get) == first
+
+
+def test_weights_of_a_chain_of_thousands_need_no_recursion():
+    steps = [make_step(f"s{i}", [f"s{i-1}"] if i else []) for i in range(3000)]
+    found = plan.weights(make_pipeline(*steps, weight_rule="downstream"))
+    assert found["s0"] == 3000 and found["s2999"] == 1
 
 
 def test_only_runs_what_was_chosen_and_waits_for_nothing_else():
@@ -235,10 +271,9 @@ def test_any_graph_ends_keeps_its_slots_and_obeys_its_rules(case):
         if final:
             break
         if not decisions:
-            for start in view.take(NOW, slots - len(running)):
-                running.append(start.step)
-                seen.append(start.step)
-                view.learn(start.step, "running")
+            started = begin(view, slots - len(running))
+            running += started
+            seen += started
             assert len(running) <= slots
             if running:
                 step = running.pop(0)

@@ -92,3 +92,6 @@ UPDATE runs SET definition = :definition, only_steps = :only_steps WHERE id = :i
 
 -- name: name_like
 SELECT name FROM runs WHERE pipeline = :pipeline ORDER BY id DESC LIMIT 200
+
+-- name: delete_unbegun
+DELETE FROM runs WHERE id = :id AND state = 'queued' AND engine = :engine AND NOT EXISTS (SELECT 1 FROM attempts WHERE run_id = :id)
