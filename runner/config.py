@@ -6,6 +6,7 @@ Few on purpose; each has a default that is right for most. `runner doctor` print
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, fields
 from typing import Dict, Mapping, Optional
 
@@ -22,7 +23,11 @@ class Config:
     logical_date: str = "due"  # due | interval_start, for pipelines that do not say
     slots: int = 8  # steps that run at once, over all runs of one process
     step_python: str = "python3"  # interpreter of python steps that name none
+    pools: Mapping[str, int] = field(default_factory=dict)  # name -> steps of that pool at once: `pools: hive=2 spark=4`
     durability: str = "full"  # full: a commit survives a power cut | normal: it survives a crash of the process
+    keep_days: int = 90  # ended runs older than this lose their rows and their folder; 0: never
+    keep_bytes: int = 20 * 10**9  # the run folders together; beyond it the oldest lose theirs; 0: no limit
+    compress_days: int = 7  # logs of runs that ended longer ago become log.gz; 0: never
     origin: Mapping[str, str] = field(default_factory=dict)  # setting -> where its value came from
 
     @property
@@ -38,12 +43,18 @@ class Config:
         return os.path.join(self.home, "engines")
 
     @property
+    def backups_folder(self) -> str:
+        return os.path.join(self.home, "backups")
+
+    @property
     def check_cache(self) -> str:
         return os.path.join(self.home, "cache", "check.json")
 
 
 SETTINGS = tuple(f.name for f in fields(Config) if f.name not in ("home", "origin"))
 IN_STEP = frozenset({"logical_date"})  # settings whose variable says something else in a step: the run's date
+_DAYS, _SIZES = ("keep_days", "compress_days"), ("keep_bytes",)
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}  # of ten, as everything that runner prints
 _CHOICES = {"logical_date": ("due", "interval_start"), "durability": ("full", "normal")}
 
 
@@ -132,10 +143,61 @@ def _typed(values: Mapping[str, object], origin: Mapping[str, str]) -> Dict[str,
                 raise ValueError
         except ValueError:
             raise EnvironmentFault(f"{origin['slots']}: slots: {values['slots']!r} is not a number from 1 to 1000") from None
+    if "pools" in out:
+        out["pools"] = _pools(str(out["pools"]), origin["pools"])
+    for names, parse in ((_DAYS, _days), (_SIZES, _size)):
+        for name in names:
+            if name in out:
+                out[name] = parse(name, str(out[name]), origin[name])
     for name, choices in _CHOICES.items():
         if name in out and out[name] not in choices:
             raise EnvironmentFault(f"{origin[name]}: {name}: {out[name]!r} is not one of {', '.join(choices)}")
     return out
+
+
+def _pools(text: str, origin: str) -> Dict[str, int]:
+    """`hive=2 spark=4`, commas allowed."""
+    pools: Dict[str, int] = {}
+    for word in text.replace(",", " ").split():
+        name, equals, number = word.partition("=")
+        if not (name and equals and number.isdigit() and int(number)):
+            raise EnvironmentFault(f"{origin}: pools: {word!r} is not NAME=NUMBER", "write: pools: hive=2 spark=4")
+        pools[name] = int(number)
+    return pools
+
+
+def _days(name: str, text: str, origin: str) -> int:
+    """`90`, `90d`; 0 for `never`."""
+    found = re.fullmatch(r"(\d{1,5})\s*(d|days?)?", text, re.ASCII | re.IGNORECASE)
+    if text.lower() == "never":
+        return 0
+    if not found:
+        raise EnvironmentFault(f"{origin}: {name}: {text!r} is not a number of days", f"write: {name}: 90   or, to switch it off: {name}: never")
+    return int(found.group(1))
+
+
+def _size(name: str, text: str, origin: str) -> int:
+    """Bytes from `500M`, `20G`, `1.5T`, `20 GB`; 0 for `never`."""
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?)\s*([kmgt]?)b?", text, re.ASCII | re.IGNORECASE)
+    if text.lower() == "never":
+        return 0
+    if not found:
+        raise EnvironmentFault(f"{origin}: {name}: {text!r} is not a size", f"write: {name}: 500M, 20G or 1T   or, to switch it off: {name}: never")
+    number, unit = found.groups()
+    if not unit and 0 < float(number) < 10**6:  # a forgotten unit would remove every log
+        raise EnvironmentFault(f"{origin}: {name}: {text!r} is {text} bytes: its unit is missing", f"write: {name}: {text}G")
+    return int(float(number) * _UNITS[unit.upper()])
+
+
+def shown(config: Config, name: str) -> str:
+    """A setting as one would write it."""
+    value = getattr(config, name)
+    if name in _DAYS + _SIZES and not value:
+        return "never"
+    if name in _SIZES:
+        unit = max((unit for unit, size in _UNITS.items() if value >= size), key=_UNITS.__getitem__)
+        return f"{value / _UNITS[unit]:g}{unit}" if value % (_UNITS[unit] // 1000 or 1) == 0 else str(value)
+    return str(value)
 
 
 def server_timezone(environ: Mapping[str, str]) -> str:
@@ -172,8 +234,12 @@ timezone: {timezone}          # of pipelines that name none; taken from this ser
 logical_date: {logical_date}             # due: ds is the day a run starts | interval_start: the day before, as Airflow 2
 # pipelines: {pipelines}
 # slots: 8                    # steps that run at once
+# pools: hive=2 spark=4       # steps that name a pool (pool: hive) run so many at once
 # step_python: python3        # interpreter of python steps that name none
 # durability: full            # full: a commit survives a power cut | normal: faster, survives a crash of runner only
+# keep_days: 90               # `runner clean` removes runs that ended longer ago, with their logs; never: keeps them
+# keep_bytes: 20G             # beyond it the logs of the oldest runs go; 500M, 20G, 1T, never
+# compress_days: 7            # logs of runs that ended longer ago are compressed; never
 """
 
 

@@ -54,7 +54,7 @@ class App:
         """What the meaning of a pipeline file depends on besides its text."""
         from runner.spec.check import Site
 
-        return Site(timezone=self.config.timezone, logical_date=self.config.logical_date)
+        return Site(timezone=self.config.timezone, logical_date=self.config.logical_date, pools=frozenset(self.config.pools))
 
     def pipeline_path(self, reference: str) -> str:
         """The file behind a name or a path. Raises NotFound that names near ones."""

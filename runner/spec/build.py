@@ -27,7 +27,8 @@ def pipeline(data: Mapping[str, Any], loaded, params: Mapping[str, model.Param],
         doc_md=data.get("doc_md", ""), owner=data.get("owner", ""), tags=_tags(data.get("tags", ())),
         catchup=_CATCHUP.get(catchup, catchup), catchup_limit=data.get("catchup_limit"),
         max_active_runs=data.get("max_active_runs", 1), max_active_steps=data.get("max_active_steps"),
-        depends_on_past=data.get("depends_on_past", False), timeout=_seconds(data, "timeout"), params=dict(params),
+        depends_on_past=data.get("depends_on_past", False) or data.get("wait_for_downstream", False),
+        weight_rule=data.get("weight_rule", "absolute"), timeout=_seconds(data, "timeout"), params=dict(params),
         env=texts(data.get("env")), warnings=warnings,
     )
 
@@ -45,6 +46,7 @@ def step(each: Mapping[str, Any], defaults: Mapping[str, Any], line: int) -> mod
         skip_exit=said.get("skip_exit", 99), on_lost=said.get("on_lost", "retry"),
         env={**texts(defaults.get("env")), **texts(each.get("env"))}, inherit_env=_inherit(said.get("inherit_env", True)),
         cwd=said.get("cwd"), template=each.get("template", True), priority_weight=said.get("priority_weight", 1),
+        pool=said.get("pool"), pool_slots=said.get("pool_slots", 1),
         description=each.get("description", ""), line=line,
     )
 

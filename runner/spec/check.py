@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Union
 
 from runner import model, steps
 from runner.errors import EnvironmentFault, InvalidPipeline
@@ -27,6 +27,7 @@ class Site:
 
     timezone: str
     logical_date: str = "due"
+    pools: Optional[FrozenSet[str]] = None  # names of the site's pools; None: they are not known here
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ class _Second:
         self._defaults = defaults = data.get("defaults") if isinstance(data.get("defaults"), dict) else {}
         for key in ("env", "cwd"):  # which steps these reach, and so what is upstream, is not one thing
             self.texts.check(defaults.get(key), ("defaults", key), None)
+        self._pools = site.pools
+        self._pool(defaults, ("defaults",))
         listed = data.get("steps") if isinstance(data.get("steps"), list) else []
         self._steps([(i, step) for i, step in enumerate(listed) if isinstance(step, dict)])
 
@@ -164,9 +167,19 @@ class _Second:
             self.texts.check(step.get(key), path + (key,), upstream)
         self.texts.check_when(step.get("when"), path + ("when",), upstream)
         values.check_effects(step, self._defaults, path, self._notes)
+        self._pool(step, path)
         kind = self._kind(step, path)
         if kind:
             self._body(step, path + (kind,), steps.KINDS[kind], upstream)
+
+    def _pool(self, said: Mapping[str, Any], path: Path) -> None:
+        """A warning only: the settings of the server that will run it may differ from those here."""
+        pool = said.get("pool")
+        if isinstance(pool, str) and self._pools is not None and pool not in self._pools:
+            near = words.nearest(pool, sorted(self._pools))
+            known = ", ".join(sorted(self._pools)) or "none"
+            hint = f"did you mean {near}?" if near else f"known: {known}; add {pool}=2 to pools: in settings.yaml"
+            self._notes.add(path + ("pool",), f"no pool {pool!r} in the settings here: the step would fail", hint, severity="warning")
 
     def _kind(self, step: Mapping[str, Any], path: Path) -> Optional[str]:
         """The one key that says what the step does."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 import runner
 from runner.errors import NotFound
@@ -99,7 +99,7 @@ def _check(path: str, site: Any) -> Dict[str, Any]:
     except OSError as error:
         problem = Problem(path, 1, 1, f"cannot be read: {error.strerror}", f"type: ls -l {path}")
         return {"seen": {path: None}, "problems": [asdict(problem)], "summary": None}
-    result = check_text(raw, path=path, name=name_of(path), site=Site(site.timezone, site.logical_date), shown=path)
+    result = check_text(raw, path=path, name=name_of(path), site=Site(site.timezone, site.logical_date, _pools(site)), shown=path)
     seen.update({file: _stat(file) for file in result.files})
     return {
         "seen": seen, "problems": [asdict(problem) for problem in result.problems],
@@ -162,7 +162,13 @@ def _same(seen: Mapping[str, Optional[List[int]]]) -> bool:
 
 def _key(site: Any) -> str:
     """An answer holds for this version of runner and these settings only."""
-    return "|".join((runner.__version__, _code_time(), site.timezone, site.logical_date))
+    pools = _pools(site)
+    return "|".join((runner.__version__, _code_time(), site.timezone, site.logical_date, "?" if pools is None else ",".join(sorted(pools))))
+
+
+def _pools(site: Any) -> Optional[FrozenSet[str]]:
+    pools = getattr(site, "pools", None)
+    return None if pools is None else frozenset(pools)
 
 
 def _code_time() -> str:

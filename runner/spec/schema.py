@@ -59,10 +59,12 @@ STEP_KEYS: Dict[str, Dict[str, Any]] = {
     "cwd": {"type": "string", "description": "Where it works; a relative path starts at the pipeline's folder. Default: that folder."},
     "template": {"type": "boolean", "description": "false: the body of this step is no template; env and cwd still are. Default: true."},
     "priority_weight": {"type": "integer", "description": "Higher starts first when slots are few. Default: 1."},
+    "pool": {"type": "string", "description": "It takes room of this pool; the setting pools: says how much there is."},
+    "pool_slots": {"type": "integer", "minimum": 1, "description": "How much room it takes there. Default: 1."},
 }
 DEFAULT_KEYS = (
     "retries", "retry_delay", "retry_exponential_backoff", "max_retry_delay", "retry_jitter", "retry_on_exit",
-    "retry_not_on_exit", "timeout", "kill_grace", "skip_exit", "on_lost", "env", "inherit_env", "cwd", "priority_weight",
+    "retry_not_on_exit", "timeout", "kill_grace", "skip_exit", "on_lost", "env", "inherit_env", "cwd", "priority_weight", "pool", "pool_slots",
 )  # fmt: skip
 PARAM_KEYS: Dict[str, Dict[str, Any]] = {
     "type": {"type": "string", "enum": list(PARAM_TYPES), "description": "Default: that of the default value."},
@@ -98,6 +100,11 @@ TOP_KEYS: Dict[str, Dict[str, Any]] = {
     "max_active_runs": {"type": "integer", "minimum": 1, "description": "Runs of this pipeline at once. Default: 1."},
     "max_active_steps": {"type": "integer", "minimum": 1, "description": "Steps of one run at once. Default: as slots allow."},
     "depends_on_past": {"type": "boolean", "description": "For the daemon: a date waits until the one before succeeded."},
+    "wait_for_downstream": {"type": "boolean", "description": "Airflow's word for the same: here a date always waits for the whole run before."},
+    "weight_rule": {
+        "type": "string", "enum": ["absolute", "downstream", "upstream"],
+        "description": "A step's weight: its own, or with those of all behind it, or of all before it. Default: absolute.",
+    },
     "timeout": {**_DURATION, "description": "A whole run may take this long."},
     "params": {
         "type": "object",

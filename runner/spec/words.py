@@ -10,7 +10,7 @@ from typing import Dict, Iterable, Mapping
 # word -> what to write here. Keys of the whole file, then keys of a step, then words for either.
 _HOOK = "hooks come with a later version; today: a step with trigger_rule: one_failed"
 _MAIL = "mail comes with a later version; today: a step with trigger_rule: one_failed that sends it"
-_POOL = "pools come with the daemon; today: max_active_steps: of the pipeline"
+_POOL = "write it in a step, or under defaults: for all steps"
 _NO_XCOM = "remove it: a step hands values on by writing key=value lines to the file $RUNNER_OUTPUT"
 _LATER = "this kind of step comes with a later version; today: bash: with the command that does it"
 
@@ -147,10 +147,8 @@ STEP: Dict[str, str] = {
     "priority": "write priority_weight:",
     "output": "a step hands values on by writing key=value lines to the file $RUNNER_OUTPUT",
     "trigger": "write trigger_rule:",
-    "pool": _POOL,
-    "pool_slots": _POOL,
-    "weight_rule": "remove it: priority_weight: stands for itself",
-    "wait_for_downstream": "it comes with the daemon",
+    "weight_rule": "write it at the top of the file: it holds for the pipeline",
+    "wait_for_downstream": "write it at the top of the file: it holds for the pipeline",
     "on_failure": _HOOK,
     "on_success": _HOOK,
     "on_retry": _HOOK,
