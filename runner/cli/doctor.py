@@ -236,10 +236,10 @@ def _tools(_app: App) -> Iterator[Finding]:
 
 
 def _settings(app: App) -> Iterator[Finding]:
-    from runner.config import SETTINGS
+    from runner.config import SETTINGS, shown
 
     for name in SETTINGS:
-        yield Finding(OK, "settings", f"{name}: {getattr(app.config, name)}  (from {app.config.origin.get(name, 'default')})")
+        yield Finding(OK, "settings", f"{name}: {shown(app.config, name)}  (from {app.config.origin.get(name, 'default')})")
 
 
 def _zone_set(app: App) -> Iterator[Finding]:
