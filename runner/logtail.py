@@ -2,16 +2,24 @@
 
 A log holds bytes as a step's processes wrote them. A line is UTF-8 if it can be, else CP949 (which holds EUC-KR), else
 UTF-8 with marks for what is not: judged line by line, since the programs of one step need not agree.
+
+`runner clean` makes log.gz of an old log. Whoever asks here for `log` gets its bytes either way; offsets count the bytes as
+they were written.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Iterator, List, NamedTuple, Optional
+import zlib
+from contextlib import contextmanager
+from typing import BinaryIO, Callable, Iterator, List, NamedTuple, Optional
+
+from runner.errors import EnvironmentFault
 
 BLOCK = 64 * 1024
 TAIL_BYTES = 1024 * 1024  # the most that a tail reads: a log without line ends must not be read whole
 LINE_BYTES = 64 * 1024  # a longer line is shown in pieces
+ZIPPED = ".gz"
 
 
 class Tail(NamedTuple):
@@ -22,28 +30,82 @@ class Tail(NamedTuple):
     cut: bool
 
 
+@contextmanager
+def open_log(path: str) -> Iterator[BinaryIO]:
+    """The bytes of a log, plain or compressed. Raises FileNotFoundError, and EnvironmentFault for a damaged log.gz."""
+    zipped = ()
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        import gzip  # here: nearly every log that is looked at is plain
+
+        file, zipped = gzip.open(path + ZIPPED, "rb"), (EOFError, zlib.error, gzip.BadGzipFile)
+    with file:
+        try:
+            yield file
+        except zipped as error:
+            raise EnvironmentFault(f"{path}{ZIPPED}: damaged: {error}", f"what can be read of it: zcat {path}{ZIPPED}") from None
+
+
+def place_of(path: str) -> str:
+    """Where the bytes of a log lie: itself, or its log.gz."""
+    return path + ZIPPED if not os.path.exists(path) and os.path.exists(path + ZIPPED) else path
+
+
+def size_of(path: str) -> int:
+    """Bytes that were written to a log; 0 when there is none. A compressed one is read for it."""
+    try:
+        with open_log(path) as file:
+            if not _is_zipped(file):
+                return os.fstat(file.fileno()).st_size
+            return sum(len(block) for block in iter(lambda: file.read(BLOCK), b""))
+    except FileNotFoundError:
+        return 0
+
+
+def _is_zipped(file: BinaryIO) -> bool:
+    return hasattr(file, "mtime")  # of GzipFile alone
+
+
 def find_tail(path: str, lines: int, limit: int = TAIL_BYTES) -> Tail:
     """Where the last `lines` lines begin, at most `limit` bytes from the end; an absent file is an empty one."""
     try:
-        with open(path, "rb") as file:
+        with open_log(path) as file:
+            if _is_zipped(file):
+                return _zipped_tail(file, lines, limit)
             size = file.seek(0, os.SEEK_END)
-            return _search(file, size, lines, max(0, size - limit))
+
+            def read(start: int, end: int) -> bytes:
+                file.seek(start)
+                return file.read(end - start)
+
+            return _search(read, size, lines, max(0, size - limit))
     except FileNotFoundError:
         return Tail(0, 0, False)
 
 
-def _search(file, size: int, lines: int, floor: int) -> Tail:
-    """Blocks from the end backwards, until enough line ends were met."""
+def _zipped_tail(file: BinaryIO, lines: int, limit: int) -> Tail:
+    """What is compressed is read once from its beginning, and only its end is kept."""
+    kept, dropped = bytearray(), 0
+    for block in iter(lambda: file.read(BLOCK), b""):
+        kept += block
+        if len(kept) > 2 * limit:
+            dropped += len(kept) - limit
+            del kept[:-limit]
+    size = dropped + len(kept)
+    return _search(lambda start, end: bytes(kept[start - dropped:end - dropped]), size, lines, max(0, size - limit))
+
+
+def _search(read: Callable[[int, int], bytes], size: int, lines: int, floor: int) -> Tail:
+    """Blocks from the end backwards, until enough line ends were met. `read` gives the bytes from one offset to another."""
     if lines <= 0:
         return Tail(size, size, False)
     wanted, end = lines + 1, size  # the end before the first wanted line, and that of the last line if it has one
     if size:
-        file.seek(size - 1)
-        wanted -= file.read(1) != b"\n"
+        wanted -= read(size - 1, size) != b"\n"
     while end > floor:
         start = max(floor, end - BLOCK)
-        file.seek(start)
-        block = file.read(end - start)
+        block = read(start, end)
         place = len(block)
         while wanted:
             place = block.rfind(b"\n", 0, place)
@@ -59,17 +121,16 @@ def _search(file, size: int, lines: int, floor: int) -> Tail:
 def read_lines(path: str, offset: int = 0, end: Optional[int] = None) -> Iterator[bytes]:
     """The lines from `offset` on, without their ends; the memory taken does not grow with a line's length."""
     try:
-        file = open(path, "rb")
+        with open_log(path) as file:
+            file.seek(offset)
+            while end is None or offset < end:
+                line = file.readline(LINE_BYTES)
+                if not line:
+                    return
+                offset += len(line)
+                yield line[:-1] if line.endswith(b"\n") else line
     except FileNotFoundError:
         return
-    with file:
-        file.seek(offset)
-        while end is None or offset < end:
-            line = file.readline(LINE_BYTES)
-            if not line:
-                return
-            offset += len(line)
-            yield line[:-1] if line.endswith(b"\n") else line
 
 
 def decode(line: bytes) -> str:
@@ -99,7 +160,7 @@ class Follower:
     def read(self) -> bytes:
         """The bytes that came since the last call, up to 16 blocks of them."""
         try:
-            with open(self.path, "rb") as file:
+            with open_log(self.path) as file:
                 file.seek(self.offset)
                 data = file.read(16 * BLOCK)
         except FileNotFoundError:

@@ -14,6 +14,7 @@ from runner.cli import table
 from runner.cli.app import App
 from runner.cli.completion import complete_run, complete_step
 from runner.cli.finding import find_run, is_worked_on
+from runner.config import shown
 from runner.errors import NotFound, UsageError
 
 POLL_SECONDS = 0.2  # a log file rings no bell
@@ -31,6 +32,16 @@ class Source(NamedTuple):
     @property
     def path(self) -> str:
         return os.path.join(self.attempt.folder, "log")
+
+    @property
+    def place(self) -> str:
+        """Where the bytes lie: `log`, or the `log.gz` that `runner clean` made of it."""
+        return logtail.place_of(self.path)
+
+    @property
+    def removed(self) -> bool:
+        """Whether its folder was taken away, by `runner clean` or by hand; a running attempt may not have made it yet."""
+        return self.state in model.ATTEMPT_TERMINAL and not os.path.exists(self.attempt.folder)
 
     @property
     def title(self) -> str:
@@ -65,7 +76,7 @@ def logs(app: App, run_name, step, count, everything, follow, number, raw, paths
         count = ONE_STEP if step or len(sources) == 1 else MANY_STEPS
     if paths:
         for source in sources:
-            app.out(source.path)
+            app.out(source.place)
     elif as_json:
         app.out_json({"run": run.name, "steps": [_as_json(source, count) for source in sources]})
     elif follow:
@@ -75,7 +86,16 @@ def logs(app: App, run_name, step, count, everything, follow, number, raw, paths
             _show(app, source, count, raw, header=len(sources) > 1, first=not position)
     if not sources and not follow:
         _say_none(app, store, run, step, number)
+    if not as_json:
+        _say_removed(app, run, [source for source in sources if source.removed])
     return 0
+
+
+def _say_removed(app: App, run: model.Run, removed: List[Source]) -> None:
+    if removed:
+        kept = f"keep_days: {shown(app.config, 'keep_days')}, keep_bytes: {shown(app.config, 'keep_bytes')}"
+        names = ", ".join(source.attempt.step for source in removed[:5]) + (", ..." if len(removed) > 5 else "")
+        app.say(f"the logs of {run.name} ({names}) were removed: `runner clean` keeps them for a time ({kept})")
 
 
 def _check_step(store, run: model.Run, step: Optional[str]) -> None:
@@ -120,15 +140,15 @@ def _why_none(state: str, reason: str) -> str:
 def _as_json(source: Source, count: Optional[int]) -> dict:
     tail = _tail(source.path, count)
     return {
-        "step": source.attempt.step, "attempt": source.attempt.number, "state": source.state, "path": source.path,
-        "size": tail.size, "offset": tail.offset,
+        "step": source.attempt.step, "attempt": source.attempt.number, "state": source.state, "path": source.place,
+        "size": tail.size, "offset": tail.offset, **({"removed": True} if source.removed else {}),
         "lines": [logtail.decode(line) for line in logtail.read_lines(source.path, tail.offset, tail.size)],
     }
 
 
 def _tail(path: str, count: Optional[int]) -> logtail.Tail:
     if count is None:
-        return logtail.Tail(0, os.path.getsize(path) if os.path.exists(path) else 0, False)
+        return logtail.Tail(0, logtail.size_of(path), False)
     return logtail.find_tail(path, count)
 
 
@@ -144,7 +164,7 @@ def _show(app: App, source: Source, count: Optional[int], raw: bool, header: boo
         app.say(f"... the last {table.size(tail.size - tail.offset)} of {table.size(tail.size)} (--all: everything)")
     _print(app, logtail.read_lines(source.path, tail.offset, tail.size))
     if not header and tail.offset and not tail.cut:
-        app.say(f"({table.size(tail.offset)} before this: --all, or -n N; the file: {source.path})")
+        app.say(f"({table.size(tail.offset)} before this: --all, or -n N; the file: {source.place})")
     return tail.size
 
 
@@ -157,7 +177,7 @@ def _copy(path: str, tail: logtail.Tail) -> None:
     if not tail.size:
         return
     sys.stdout.flush()
-    with open(path, "rb") as file:
+    with logtail.open_log(path) as file:
         file.seek(tail.offset)
         shutil.copyfileobj(file, sys.stdout.buffer, logtail.BLOCK)
     sys.stdout.buffer.flush()
