@@ -24,6 +24,11 @@ class Clock:
         time.sleep(seconds)
 
 
+def monotonic_usec() -> int:
+    """Microseconds since boot, suspend left out: the clock that systemd compares with."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
 def to_text(moment: datetime) -> str:
     """A moment as the store keeps it: UTC, ISO 8601, always 27 characters, so that text order is time order."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
