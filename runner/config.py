@@ -23,6 +23,7 @@ class Config:
     logical_date: str = "due"  # due | interval_start, for pipelines that do not say
     slots: int = 8  # steps that run at once, over all runs of one process
     step_python: str = "python3"  # interpreter of python steps that name none
+    pools: Mapping[str, int] = field(default_factory=dict)  # name -> steps of that pool at once: `pools: hive=2 spark=4`
     durability: str = "full"  # full: a commit survives a power cut | normal: it survives a crash of the process
     keep_days: int = 90  # ended runs older than this lose their rows and their folder; 0: never
     keep_bytes: int = 20 * 10**9  # the run folders together; beyond it the oldest lose theirs; 0: no limit
@@ -142,6 +143,8 @@ def _typed(values: Mapping[str, object], origin: Mapping[str, str]) -> Dict[str,
                 raise ValueError
         except ValueError:
             raise EnvironmentFault(f"{origin['slots']}: slots: {values['slots']!r} is not a number from 1 to 1000") from None
+    if "pools" in out:
+        out["pools"] = _pools(str(out["pools"]), origin["pools"])
     for names, parse in ((_DAYS, _days), (_SIZES, _size)):
         for name in names:
             if name in out:
@@ -150,6 +153,17 @@ def _typed(values: Mapping[str, object], origin: Mapping[str, str]) -> Dict[str,
         if name in out and out[name] not in choices:
             raise EnvironmentFault(f"{origin[name]}: {name}: {out[name]!r} is not one of {', '.join(choices)}")
     return out
+
+
+def _pools(text: str, origin: str) -> Dict[str, int]:
+    """`hive=2 spark=4`, commas allowed."""
+    pools: Dict[str, int] = {}
+    for word in text.replace(",", " ").split():
+        name, equals, number = word.partition("=")
+        if not (name and equals and number.isdigit() and int(number)):
+            raise EnvironmentFault(f"{origin}: pools: {word!r} is not NAME=NUMBER", "write: pools: hive=2 spark=4")
+        pools[name] = int(number)
+    return pools
 
 
 def _days(name: str, text: str, origin: str) -> int:
@@ -220,6 +234,7 @@ timezone: {timezone}          # of pipelines that name none; taken from this ser
 logical_date: {logical_date}             # due: ds is the day a run starts | interval_start: the day before, as Airflow 2
 # pipelines: {pipelines}
 # slots: 8                    # steps that run at once
+# pools: hive=2 spark=4       # steps that name a pool (pool: hive) run so many at once
 # step_python: python3        # interpreter of python steps that name none
 # durability: full            # full: a commit survives a power cut | normal: faster, survives a crash of runner only
 # keep_days: 90               # `runner clean` removes runs that ended longer ago, with their logs; never: keeps them
