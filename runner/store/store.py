@@ -16,6 +16,7 @@ from runner import model
 from runner.clock import from_text, to_text
 from runner.errors import Conflict, NotFound, StaleState
 from runner.store.db import Database
+from runner.store.housekeeping import Housekeeping
 from runner.store.pipelines import Pipelines
 
 _TABLES = {
@@ -37,6 +38,7 @@ class Store:
     def __init__(self, path: str, durability: str = "full", create: bool = True):
         self.db = Database(path, durability, create)
         self.pipelines = Pipelines(self.db)
+        self.housekeeping = Housekeeping(self.db)
         self._move_texts: Dict[tuple, str] = {}
 
     def close(self) -> None:
