@@ -12,7 +12,7 @@ import re
 import warnings
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 MESSAGE = "asks the server's clock for a date: after midnight, or in a rerun, that is another day than the run's"
 _SILENCE = " (or, when the clock is meant: a comment `runner: clock-ok` on this line)"
@@ -34,7 +34,7 @@ class ClockRead:
 
 
 _TRIGGERS = {
-    "bash": re.compile(r"date|\)T|strftime"),
+    "bash": re.compile(r"date|\)T|strftime|now|today|current_|localtime|unix_timestamp", re.I),
     "python": re.compile(
         r"now|fromtimestamp|today|yesterday|tomorrow|strftime|localtime|gmtime|current_|sysdate|getdate|curdate|unix_timestamp", re.I
     ),
@@ -87,6 +87,9 @@ _RUN_DEFAULT = re.compile(r"\$\{RUNNER_\w+:?[-=]\"?\Z")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=")
 _SKIPPED = frozenset("if then else elif do while until ! time { exec sudo command env nohup builtin".split())
 _PRINTERS = re.compile(r"echo|printf|print|logger|logging|msg|say|notice|(?:\w+_)?(?:log|info|warn|warning|error|debug|die|fail|fatal)(?:_\w+)?")
+_SQL_CLIENTS = frozenset("hive beeline spark-sql psql mysql mariadb impala-shell presto trino clickhouse-client".split())
+_SQL_OPTION = re.compile(r"(?:-[A-Za-z]*[ecq]|--(?:execute|command|query))(?:=(.*))?", re.S)
+_PYTHON = re.compile(r"python[\d.]*|pypy\d*")
 _LOG_ENDS = frozenset({"tee", "logger", "cat", "sed", "systemd-cat", "wall"})
 _BASE_DATE = re.compile(r"\$|\A\s*@|\d{4}-?\d\d-?\d\d|\d{1,2}/\d{1,2}/\d{2,4}")
 _CLOCK_BASE = re.compile(r"EPOCH(?:SECONDS|REALTIME)")  # bash's own clock: a base, but not the run's
@@ -95,36 +98,54 @@ _PRINTF_TIME = re.compile(r"%[-0-9]*\(([^()]*)\)T")
 _STRFTIME = re.compile(r"\bstrftime\(\s*(?:\"([^\"\n]*)\"\s*(?:,\s*systime\(\)\s*)?)?\)")
 
 
+class _Word(NamedTuple):
+    """A word of a command."""
+
+    text: str
+    start: int
+    pieces: List[Tuple[str, int]]  # what it is put together from, with the place of each in the whole text
+
+    def places(self, indexes: Iterable[int]) -> Iterator[int]:
+        """Where in the whole text these letters of the word stand."""
+        at, before = 0, 0  # the piece, and the letters in front of it
+        for index in sorted(indexes):
+            while index >= before + len(self.pieces[at][0]) and at + 1 < len(self.pieces):
+                before += len(self.pieces[at][0])
+                at += 1
+            yield self.pieces[at][1] + index - before
+
+
 @dataclass
 class _Frame:
     """One level of a shell text: the top, or the inside of $(..), `..` or (..); with the command that is being read."""
 
     kind: str
     quoted: bool = False  # inside "
-    words: List[Tuple[str, int]] = field(default_factory=list)
+    words: List[_Word] = field(default_factory=list)
     targets: List[str] = field(default_factory=list)  # of redirections
     inner: List[Tuple[int, bool]] = field(default_factory=list)  # reads in substitutions of this command; whether surely used
     piped: List[int] = field(default_factory=list)  # reads whose text an echo sends into the next command of the pipe
-    current: Optional[List[str]] = None
+    current: Optional[List[Tuple[str, int]]] = None
     start: int = 0
     redirect: bool = False
     fallback: bool = False  # inside ${RUNNER_DS:-..}: never run
     captured: bool = False  # what is printed here becomes text of a command
     command: bool = False  # the words hold more than assignments
 
-    def add(self, piece: str, offset: int) -> None:
+    def add(self, piece: str, offset: int, behind: int = 0) -> None:
+        """A piece of the word that is being read; it stands `behind` letters after the quote or backslash at `offset`."""
         if self.current is None:
             self.current, self.start = [], offset
-        self.current.append(piece)
+        self.current.append((piece, offset + behind))
 
     def end_word(self) -> None:
         if self.current is not None:
-            word = "".join(self.current)
+            word, pieces = "".join(piece for piece, _ in self.current), self.current
             self.current = None
             if self.redirect:
                 self.targets.append(word)
             else:
-                self.words.append((word, self.start))
+                self.words.append(_Word(word, self.start, pieces))
                 self.command = self.command or not (word in _SKIPPED or _ASSIGNMENT.match(word))
             self.redirect = False
 
@@ -153,11 +174,11 @@ def _shell(text: str, pos: int, end: int, body: bool, lines, found: List[int], r
         frame, letter = stack[-1], text[pos]
         if letter == "\\":
             if text[pos + 1 : pos + 2] != "\n":
-                frame.add(text[pos + 1 : pos + 2], pos)
+                frame.add(text[pos + 1 : pos + 2], pos, 1)
             pos += 2
         elif letter == "$" and text.startswith("$(", pos):
             frame.add("$", pos)
-            stack.append(_Frame("$(", captured=True, fallback=frame.fallback or bool(_RUN_DEFAULT.search(text[max(0, pos - 60) : pos]))))
+            stack.append(_Frame("$(", captured=True, fallback=frame.fallback or _is_default(text, pos)))
             pos += 2
         elif letter == "`":
             pos += 1
@@ -167,7 +188,7 @@ def _shell(text: str, pos: int, end: int, body: bool, lines, found: List[int], r
                 _pop(stack, found)
             else:
                 frame.add("$", pos - 1)
-                stack.append(_Frame("`", captured=True, fallback=frame.fallback))
+                stack.append(_Frame("`", captured=True, fallback=frame.fallback or _is_default(text, pos - 1)))
         elif letter == '"' and frame.kind != "body":
             frame.quoted = not frame.quoted
             frame.add("", pos)
@@ -179,7 +200,7 @@ def _shell(text: str, pos: int, end: int, body: bool, lines, found: List[int], r
         elif letter == "'":
             close = text.find("'", pos + 1, end)
             close = end if close < 0 else close
-            frame.add(text[pos + 1 : close], pos)
+            frame.add(text[pos + 1 : close], pos, 1)
             pos = close + 1
         elif letter == "#" and frame.current is None:
             close = text.find("\n", pos, end)
@@ -214,7 +235,7 @@ def _shell(text: str, pos: int, end: int, body: bool, lines, found: List[int], r
         elif letter == ")":
             if len(stack) > 1 and frame.kind in ("(", "$("):
                 _pop(stack, found)
-                if frame.kind == "(" and text[pos - 1] == "(" and not (stack[-1].words and stack[-1].words[-1][0].endswith("=")):
+                if frame.kind == "(" and text[pos - 1] == "(" and not (stack[-1].words and stack[-1].words[-1].text.endswith("=")):
                     stack[-1].words.clear()  # name() { ..: a function begins
             else:
                 _end_command(stack, found)
@@ -238,6 +259,11 @@ def _shell(text: str, pos: int, end: int, body: bool, lines, found: List[int], r
         _pop(stack, found)
 
 
+def _is_default(text: str, pos: int) -> bool:
+    """Whether what begins here stands behind ${RUNNER_DS:-"""
+    return bool(_RUN_DEFAULT.search(text[max(0, pos - 60) : pos]))
+
+
 def _pop(stack: List[_Frame], found: List[int]) -> None:
     _end_command(stack, found)
     stack.pop()
@@ -251,22 +277,25 @@ def _end_command(stack: List[_Frame], found: List[int], pipe: bool = False) -> N
     frame.words, frame.inner, frame.piped, frame.targets, frame.redirect = [], [], [], [], False
     frame.command = False
     at = 0
-    while at < len(words) and (words[at][0] in _SKIPPED or _ASSIGNMENT.match(words[at][0])):
+    while at < len(words) and (words[at].text in _SKIPPED or _ASSIGNMENT.match(words[at].text)):
         at += 1
-    name = words[at][0].rpartition("/")[2] if at < len(words) else ""
+    name = words[at].text.rpartition("/")[2] if at < len(words) else ""
     captured = frame.captured
     reads = [] if name in _LOG_ENDS else list(piped)
     if inner:
-        prints = _PRINTERS.fullmatch(name) and not captured and (len(words) < at + 2 or words[at + 1][0] != "-v")
+        prints = _PRINTERS.fullmatch(name) and not captured and (len(words) < at + 2 or words[at + 1].text != "-v")
         handed_on = any("RUNNER_OUTPUT" in target for target in targets)
         for offset, sure in inner:
             if sure or handed_on or not prints:
                 reads.append(offset)
             elif pipe:
                 frame.piped.append(offset)
-    own = _own_read(name, words[at:], captured or pipe or bool(targets))
+    used = captured or pipe or bool(targets)
+    own = _own_read(name, words[at:], used)
     if own is not None:
         reads.append(own)
+    if not _PRINTERS.fullmatch(name):
+        reads.extend(_handed_over(words[at:], used))
     if not reads or frame.fallback:
         return
     around = stack[-2] if len(stack) > 1 else None
@@ -275,27 +304,51 @@ def _end_command(stack: List[_Frame], found: List[int], pipe: bool = False) -> N
     elif frame.kind == "(":
         found.extend(reads)
     else:
-        sure = around.redirect or not around.command and bool(around.current and _ASSIGNMENT.match(around.current[0]))
+        sure = around.redirect or not around.command and bool(around.current and _ASSIGNMENT.match(around.current[0][0]))
         around.inner.extend((offset, sure) for offset in reads)
 
 
-def _own_read(name: str, words: List[Tuple[str, int]], used: bool) -> Optional[int]:
+def _own_read(name: str, words: List[_Word], used: bool) -> Optional[int]:
     """Offset of the command's own look at the clock. `used`: its text goes elsewhere than to the log."""
     if name in ("date", "gdate"):
-        return words[0][1] if _date_reads([word for word, _ in words[1:]], used) else None
+        return words[0].start if _date_reads([word.text for word in words[1:]], used) else None
     if name == "printf":
-        texts = [word for word, _ in words[1:]]
+        texts = [word.text for word in words[1:]]
         if texts[:1] == ["-v"]:
             texts, used = texts[2:], True
         match = _PRINTF_TIME.search(texts[0]) if texts else None
         if match and _holds(match.group(1), _OF_DAY) and (len(texts) < 2 or texts[1] in ("-1", "-2") or _CLOCK_BASE.search(texts[1])):
-            return words[0][1] if used or not _holds(match.group(1), _OF_TIME) else None
+            return words[0].start if used or not _holds(match.group(1), _OF_TIME) else None
     if name in ("awk", "gawk", "mawk", "nawk"):
-        for word, offset in words[1:]:
-            for match in _STRFTIME.finditer(word):
+        for word in words[1:]:
+            for match in _STRFTIME.finditer(word.text):
                 if match.group(1) is None or _holds(match.group(1), _OF_DAY):
-                    return offset
+                    return word.start
     return None
+
+
+def _handed_over(words: List[_Word], used: bool) -> Iterator[int]:
+    """Clock reads in the SQL of `hive -e ".."` and the Python of `python -c ".."`, also behind `timeout 1h` or `sudo -u x`."""
+    for at, word in enumerate(words):
+        name = word.text.rpartition("/")[2]
+        if name in _SQL_CLIENTS:
+            yield from _sql_options(words[at + 1 :])
+            return
+        if _PYTHON.fullmatch(name):
+            given = next((n for n in range(at + 1, len(words)) if words[n].text == "-c" or not words[n].text.startswith("-")), len(words))
+            if given + 1 < len(words) and words[given].text == "-c":
+                code = words[given + 1]
+                yield from code.places(_python(code.text, _line_starts(code.text), used))
+            return
+
+
+def _sql_options(words: List[_Word]) -> Iterator[int]:
+    for at, word in enumerate(words):
+        match = _SQL_OPTION.fullmatch(word.text)
+        if match and match.group(1) is not None:  # --execute="select .."
+            yield from word.places(match.start(1) + each for each in _sql(match.group(1), []))
+        elif match and at + 1 < len(words):
+            yield from words[at + 1].places(_sql(words[at + 1].text, []))
 
 
 def _date_reads(args: List[str], used: bool) -> bool:
@@ -352,7 +405,8 @@ _LOOSE = re.compile(
 _LOOSE_LOG = re.compile(r"\s*(?:print\b|(?:logging|logger|log|LOG|LOGGER)\.)")
 
 
-def _python(text: str, starts: List[int]) -> Iterator[int]:
+def _python(text: str, starts: List[int], used: bool = False) -> Iterator[int]:
+    """`used`: what it prints goes elsewhere than to the log."""
     tree = _tree(text)
     if tree is None:
         blank = _BLOCK.sub(lambda match: " " * len(match.group()), text)
@@ -380,7 +434,7 @@ def _python(text: str, starts: List[int]) -> Iterator[int]:
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and not _is_span(node.value):
             moments.update(each.id for each in node.targets if isinstance(each, ast.Name))
     for call in calls:
-        if _reads_clock(call, names) and not _harmless(call, parents) and not _measures(call, parents, uses, moments):
+        if _reads_clock(call, names) and not _harmless(call, parents, used) and not _measures(call, parents, uses, moments):
             yield _offset(_shown(call, parents), lines, starts)
         elif isinstance(call.func, ast.Attribute) and call.func.attr in ("sql", "expr", "selectExpr") or _called(call, names) == ["expr"]:
             for argument in call.args:
@@ -432,7 +486,7 @@ def _day_layout(node: ast.AST) -> bool:
     return not (isinstance(node, ast.Constant) and isinstance(node.value, str)) or _holds(node.value, _OF_DAY)
 
 
-def _harmless(call: ast.AST, parents: Dict[ast.AST, ast.AST]) -> bool:
+def _harmless(call: ast.AST, parents: Dict[ast.AST, ast.AST], used: bool = False) -> bool:
     """Only a time of day or an epoch is taken of it, or it is written to the log and nowhere else."""
     above = parents.get(call)
     if isinstance(above, ast.Attribute):
@@ -449,7 +503,7 @@ def _harmless(call: ast.AST, parents: Dict[ast.AST, ast.AST]) -> bool:
             name = above.func.attr if isinstance(above.func, ast.Attribute) else above.func.id if isinstance(above.func, ast.Name) else ""
             if node is not above.func:
                 if _only_logs(above, name):
-                    return True
+                    return not (used and name == "print")
                 if name not in _TEXTS:
                     return False
         elif not isinstance(above, (ast.Attribute, ast.JoinedStr, ast.FormattedValue, ast.BinOp, ast.Tuple, ast.keyword, ast.Subscript)):
