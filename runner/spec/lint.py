@@ -21,6 +21,11 @@ HINTS = {
     "python": "write os.environ[\"RUNNER_DS\"]" + _SILENCE,
     "sql": "write '<< ds >>' or '${hivevar:ds}'" + _SILENCE,
 }
+PLAIN_HINTS = {  # for a text that is no template
+    **HINTS,
+    "bash": HINTS["bash"].replace("<< ds >> or ", ""),
+    "sql": "write '${hivevar:ds}', and give the client the hivevar ds" + _SILENCE,
+}
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,11 @@ _COMMENT = re.compile(r"#|--|/\*")
 _OK = re.compile(r"\brunner:[ \t]{0,9}clock-ok\b")
 
 
-def find_clock_reads(text: str, language: str) -> List[ClockRead]:
-    """Where a text asks the clock for a date. `language`: bash | python | sql | hql; anything else finds nothing."""
+def find_clock_reads(text: str, language: str, templated: bool = True) -> List[ClockRead]:
+    """Where a text asks the clock for a date. `language`: bash | python | sql | hql; anything else finds nothing.
+
+    `templated`: whether << ds >> in it would be filled in; the hint says so.
+    """
     language = "sql" if language == "hql" else language
     trigger = _TRIGGERS.get(language)
     if trigger is None or trigger.search(text) is None:
@@ -60,7 +68,7 @@ def find_clock_reads(text: str, language: str) -> List[ClockRead]:
             comment = _COMMENT.search(text, starts[row], end)
             seen, silent = row, bool(comment and _OK.search(text, comment.end(), end))
         if not silent:
-            out.append(ClockRead(row + 1, offset - starts[row] + 1, MESSAGE, HINTS[language]))
+            out.append(ClockRead(row + 1, offset - starts[row] + 1, MESSAGE, (HINTS if templated else PLAIN_HINTS)[language]))
     return out
 
 

@@ -83,7 +83,7 @@ class Texts:
             for called in kind.files(normal):
                 place = path + (called.key,) if isinstance(body, dict) else path
                 self._called(called, place, templated, upstream)
-        self._clock(kind, body, normal, path)
+        self._clock(kind, body, normal, path, templated)
         key, language = getattr(kind, "INLINE", ("", ""))
         if templated and language == "bash" and isinstance(normal.get(key), str):
             for fault in template.find_bare_params(normal[key], self.risky):
@@ -98,7 +98,7 @@ class Texts:
         if called.templated and templated:
             for fault in template.find_faults(text, params=self.params, upstream=upstream):
                 self._notes.in_file(self._shown(file), text, fault)
-        self._clock_of_file(file, text, called.language)
+        self._clock_of_file(file, text, called.language, called.templated and templated)
 
     def _no_file(self, place: Path, written: str, file: str) -> None:
         if os.path.isdir(file):
@@ -126,20 +126,20 @@ class Texts:
 
     # -- the midnight linter
 
-    def _clock(self, kind, body: Any, normal: Mapping[str, Any], path: Path) -> None:
+    def _clock(self, kind, body: Any, normal: Mapping[str, Any], path: Path, templated: bool) -> None:
         key, language = getattr(kind, "INLINE", ("", ""))
         text = normal.get(key)
         if not isinstance(text, str):
             return
         place = path if isinstance(body, str) else path + (key,)
-        for read in lint.find_clock_reads(text, language):
+        for read in lint.find_clock_reads(text, language, templated):
             self._notes.in_text(place, read)
         if self._folder and language == "bash":
             for file, found in self._named_files(text):
-                self._clock_of_file(file, self._text_of(file) or "", found)
+                self._clock_of_file(file, self._text_of(file) or "", found, False)
 
-    def _clock_of_file(self, file: str, text: str, language: str) -> None:
-        for read in lint.find_clock_reads(text, language):
+    def _clock_of_file(self, file: str, text: str, language: str, templated: bool) -> None:
+        for read in lint.find_clock_reads(text, language, templated):
             self._notes.in_file(self._shown(file), text, read)
 
     def _named_files(self, text: str) -> Iterator[Tuple[str, str]]:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from runner.spec.lint import HINTS, MESSAGE, ClockRead, find_clock_reads
+from runner.spec.lint import HINTS, MESSAGE, PLAIN_HINTS, ClockRead, find_clock_reads
 
 BAD_BASH = [  # text, where the finding stands
     ("DAY=$(date +%F)", (1, 7)),
@@ -254,7 +254,16 @@ def test_hints_say_what_to_write():
     assert "<< ds >>" in HINTS["bash"] and "$RUNNER_DS" in HINTS["bash"]
     assert 'os.environ["RUNNER_DS"]' in HINTS["python"]
     assert "'<< ds >>'" in HINTS["sql"] and "${hivevar:ds}" in HINTS["sql"]
-    assert all("runner: clock-ok" in hint for hint in HINTS.values())
+    assert all("runner: clock-ok" in hint for hint in [*HINTS.values(), *PLAIN_HINTS.values()])
+
+
+@pytest.mark.parametrize("text, language, wanted", [
+    ("D=$(date +%F)", "bash", "write $RUNNER_DS, or"), ("date.today()", "python", 'write os.environ["RUNNER_DS"]'),
+    ("select now()", "hql", "write '${hivevar:ds}', and"),
+])
+def test_no_template_is_offered_to_a_text_that_is_none(text, language, wanted):
+    (found,) = find_clock_reads(text, language, templated=False)
+    assert found.hint.startswith(wanted) and "<<" not in found.hint
 
 
 SLOW = [
