@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, List, Optional, Set, Tuple
 
 from runner import model
@@ -33,6 +34,12 @@ class Notes:
             return
         line = self._lines[mark.line - 1].rstrip("\r") if 0 < mark.line <= len(self._lines) else ""
         self._problems.append(Problem(self._shown, mark.line, mark.column, message, hint, severity, where(path), line))
+
+    def written(self, path: Path) -> str:
+        """The word that stands in the file where a value begins: ~, where the value is None."""
+        mark = self.marks.value(path)
+        line = self._lines[mark.line - 1] if mark.line <= len(self._lines) else ""
+        return re.split(r"[\s,}\]]", line[mark.column - 1 :], maxsplit=1)[0]
 
     def add_effect(self, path: Path, message: str, hint: str) -> None:
         """A warning about a value that is good in itself."""

@@ -69,7 +69,7 @@ def _tell(error, notes: Notes, data: Any) -> None:
                 _missing(path, key, value, notes)
     elif kind == "type":
         named = _or([_TYPE_WORDS[each] for each in _listed(wanted) if each != "null"])
-        notes.add(path, f"{name_of(path)}: must be {named}, not {_kind_of(value)}", _type_hint(path, _listed(wanted), value, data))
+        notes.add(path, f"{name_of(path)}: must be {named}, not {_kind_of(value)}", _type_hint(path, _listed(wanted), value, data, notes))
     elif kind == "enum":
         if not _wrong_type(value, error.schema):
             _choice(path, value, wanted, notes)
@@ -229,7 +229,7 @@ def _listed(wanted: Any) -> List[str]:
     return wanted if isinstance(wanted, list) else [wanted]
 
 
-def _type_hint(path: Path, wanted: Sequence[str], value: Any, data: Any) -> str:
+def _type_hint(path: Path, wanted: Sequence[str], value: Any, data: Any, notes: Notes) -> str:
     if path == ("steps",):
         return _steps_hint(value)
     if len(path) == 2 and path[0] == "steps":
@@ -237,6 +237,8 @@ def _type_hint(path: Path, wanted: Sequence[str], value: Any, data: Any) -> str:
     if len(path) == 3 and path[0] == "steps" and path[2] in steps.KINDS:
         return _body_hint(path[2], value, data["steps"][path[1]])
     if value is None:
+        if notes.written(path) == "~" and "string" in wanted:
+            return 'a bare ~ is nothing in YAML: write "~", with the quotes'
         if len(path) == 2 and path[0] == "params":
             return f"write a default behind the colon, or {path[1]}: {{type: string}} for one that must be given"
         return "write an empty text as \"\"" if "env" in path[:-1] else "write the value behind the colon, or remove the line"
