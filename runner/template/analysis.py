@@ -6,6 +6,7 @@ from typing import AbstractSet, FrozenSet, Iterable, List, Optional, Set
 
 import jinja2
 
+from runner.template.foreign import WORDS
 from runner.template.lexer import Piece, Places, TemplateFault
 from runner.template.names import NAMES, PARTS
 from runner.template.sandbox import CLOCK_WORDS, NO_CLOCK
@@ -13,20 +14,6 @@ from runner.template.syntax import Fault, compile_text, expression, inside_of, n
 
 _BUILT_IN = frozenset({"range", "dict"})  # Jinja's own harmless functions
 _GOOD = NAMES | _BUILT_IN
-_XCOM = "write outputs.STEP.KEY; a step hands values on by writing key=value lines to $RUNNER_OUTPUT"
-_FOREIGN = {  # words of other systems -> ours
-    "var": "write params.NAME, or $NAME from env:", "conn": "write params.NAME, or $NAME from env:",
-    "ti": _XCOM, "task_instance": _XCOM,
-    "dag": "write << pipeline >>", "dag_run": "write << run.name >>, or << params.x >> for its conf",
-    "task": "write << step >>", "env": "write $NAME: the environment reaches every step",
-    "prev_execution_date": "write << data_interval_start >>", "next_execution_date": "write << data_interval_end >>",
-    "prev_data_interval_start_success": "write << prev_success.data_interval_start >>",
-    "prev_data_interval_end_success": "write << prev_success.data_interval_end >>",
-    "session_date": "write << ds >>", "session_time": "write << ts >>",
-    "now": "nothing here may ask the clock: write << ds >> or << ts >>",
-    "today": "nothing here may ask the clock: write << ds >>",
-    "dateutil": "write relativedelta(months=1)", "time": "nothing here may ask the clock: write << ts >>",
-}  # fmt: skip
 
 
 def find_faults(text: str, params: FrozenSet[str], upstream: Optional[AbstractSet[str]]) -> List[TemplateFault]:
@@ -80,7 +67,7 @@ def of_expression(text: str, params: FrozenSet[str], upstream: Optional[Abstract
 
 
 def _unknown(name: str, text: str, upstream: Optional[AbstractSet[str]]) -> Fault:
-    hint = _FOREIGN.get(name)
+    hint = WORDS.get(name)
     dashed = [each for each in sorted(upstream or ()) if name in each.split("-")[1:] and f"outputs.{each}" in text]
     if dashed:  # outputs.load-raw.rows is a subtraction
         hint = f"a name with - is written outputs['{dashed[0]}']"
