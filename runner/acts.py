@@ -118,6 +118,14 @@ def reset(
     return store.run_by_id(run.id)
 
 
+def revive(store: Store, run: model.Run, pipeline: model.Pipeline, *, at: datetime, who: str) -> model.Run:
+    """Run a missed date after all: it gets its steps and waits like any other."""
+    with store.transaction():
+        store.redefine(run, pipeline, at)
+        store.move("run", run.id, "missed", "queued", at, reason="", actor=who)
+    return store.run_by_id(run.id)
+
+
 # ---------------------------------------------------------------------------------------------------- by hand
 
 

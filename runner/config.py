@@ -25,6 +25,7 @@ class Config:
     step_python: str = "python3"  # interpreter of python steps that name none
     pools: Mapping[str, int] = field(default_factory=dict)  # name -> steps of that pool at once: `pools: hive=2 spark=4`
     durability: str = "full"  # full: a commit survives a power cut | normal: it survives a crash of the process
+    min_free: int = 500 * 10**6  # with less left on the disk of the home no run begins; 0: never mind
     keep_days: int = 90  # ended runs older than this lose their rows and their folder; 0: never
     keep_bytes: int = 20 * 10**9  # the run folders together; beyond it the oldest lose theirs; 0: no limit
     compress_days: int = 7  # logs of runs that ended longer ago become log.gz; 0: never
@@ -53,7 +54,7 @@ class Config:
 
 SETTINGS = tuple(f.name for f in fields(Config) if f.name not in ("home", "origin"))
 IN_STEP = frozenset({"logical_date"})  # settings whose variable says something else in a step: the run's date
-_DAYS, _SIZES = ("keep_days", "compress_days"), ("keep_bytes",)
+_DAYS, _SIZES = ("keep_days", "compress_days"), ("keep_bytes", "min_free")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}  # of ten, as everything that runner prints
 _CHOICES = {"logical_date": ("due", "interval_start"), "durability": ("full", "normal")}
 
@@ -237,6 +238,7 @@ logical_date: {logical_date}             # due: ds is the day a run starts | int
 # pools: hive=2 spark=4       # steps that name a pool (pool: hive) run so many at once
 # step_python: python3        # interpreter of python steps that name none
 # durability: full            # full: a commit survives a power cut | normal: faster, survives a crash of runner only
+# min_free: 500M              # with less left on the disk of this folder the daemon begins no run
 # keep_days: 90               # `runner clean` removes runs that ended longer ago, with their logs; never: keeps them
 # keep_bytes: 20G             # beyond it the logs of the oldest runs go; 500M, 20G, 1T, never
 # compress_days: 7            # logs of runs that ended longer ago are compressed; never

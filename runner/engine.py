@@ -24,7 +24,7 @@ from runner.store import Store
 from runner.store.store import outputs_of
 
 HEARTBEAT = 1.0  # seconds between looks at the database when no bell rings
-SERVE_HEARTBEAT = 5.0  # the same for a daemon, whom every command rings
+SERVE_HEARTBEAT = 10.0  # the same for a daemon, whom every command rings
 BEGIN_AT_ONCE = 64  # waiting runs that begin in one turn
 CANDIDATES = 50  # waiting runs of one pipeline that are looked at: the first may wait for something the next does not
 
@@ -211,6 +211,10 @@ class Engine:
         return self.clock.monotonic() + (moment - self.clock.now()).total_seconds()
 
     # ------------------------------------------------------------------------------------------------------- the loop
+
+    def look(self) -> None:
+        """Read the database in the next turn: something was written to it."""
+        self._next_look = 0.0
 
     def request_stop(self, actor: str) -> None:
         """Stop all runs of this engine; may be called from a signal handler."""

@@ -29,6 +29,10 @@ class App:
 
     @cached_property
     def config(self) -> Config:
+        return self.load_config()
+
+    def load_config(self) -> Config:
+        """The settings as they are now."""
         return config_module.load(self.environ, self._home, self._pipelines)
 
     # -- state

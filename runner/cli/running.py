@@ -60,10 +60,10 @@ def run(app: App, pipeline, date, params, only, new, resume, slots, show_logs, q
             raise
         if resume and existing.state not in model.RUN_TERMINAL:
             return _resume(app, existing, slots, show_logs, quiet, as_json)
-        raise _already(app, existing, resume) from None
+        raise already(app, existing, resume) from None
 
 
-def _already(app: App, run: model.Run, resume: bool) -> Conflict:
+def already(app: App, run: model.Run, resume: bool) -> Conflict:
     """The refusal for a date that has a run: what there is, and what to type."""
     if run.state in model.RUN_TERMINAL:
         if resume:
@@ -230,12 +230,12 @@ def rerun(app: App, run_name, failed, start, everything, resume, keep_definition
     run = store.run(run_name)
     if run.state not in model.RUN_TERMINAL:
         if ownership.is_alive(app.config.engines_folder, run.engine):
-            raise _already(app, run, False)
+            raise already(app, run, False)
         if failed or start or everything:
             app.say(f"run {run.name} was interrupted: it is finished first, as --resume would")
         return _resume(app, run, slots, show_logs, quiet, as_json)
     if resume:
-        raise _already(app, run, True)
+        raise already(app, run, True)
     if sum((failed, bool(start), everything)) != 1:
         raise UsageError(f"run {run.name} ({run.state}): say what to run again", "one of: --failed, --from STEP, --all")
     before = stored_pipeline(app, store, run)

@@ -6,10 +6,12 @@ The copy is a single file, without -wal and -shm beside it, so that it can be ca
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 from contextlib import closing
-from typing import Callable
+from datetime import datetime, timedelta
+from typing import Callable, List, Tuple
 
 from runner import faults
 from runner.errors import Conflict, EnvironmentFault
@@ -18,6 +20,42 @@ from runner.store.db import BUSY_SECONDS
 STEP_PAGES = 256  # 1 MB between two pauses
 SPARE_BYTES = 100 * 10**6  # must be left on the disk: a copy is not worth a run that cannot write its state
 PART = ".part"
+KEPT = 7  # copies under names of ours
+FRESH = timedelta(hours=23)  # a day, with some play, so that a daily `clean` does not leave out every second one
+_OWN = re.compile(r"runner-\d{8}-\d{6}\.db")
+
+
+def make(path: str, folder: str, now: datetime, pause: Callable[[], None]) -> Tuple[str, int]:
+    """Copy the database into `folder` under a name made of `now`, and remove all but the newest; returns (path, bytes).
+
+    `now` is in the zone in which people here read the time. Raises as `copy` does.
+    """
+    try:
+        os.makedirs(folder, mode=0o750, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentFault(f"{folder}: cannot be made: {error.strerror}", "make the folder above writable for this user") from None
+    target = os.path.join(folder, _name_of(now))
+    size = copy(path, target, pause)
+    for old in own(folder)[KEPT:]:
+        os.unlink(os.path.join(folder, old))
+    return target, size
+
+
+def is_fresh(folder: str, now: datetime) -> bool:
+    """Whether the newest copy there is younger than a day."""
+    return any(name > _name_of(now - FRESH) for name in own(folder)[:1])
+
+
+def own(folder: str) -> List[str]:
+    """The names of ours in a folder, newest first; another's file is never one of them."""
+    try:
+        return sorted((name for name in os.listdir(folder) if _OWN.fullmatch(name)), reverse=True)
+    except FileNotFoundError:
+        return []
+
+
+def _name_of(moment: datetime) -> str:
+    return f"runner-{moment:%Y%m%d-%H%M%S}.db"
 
 
 def copy(path: str, target: str, pause: Callable[[], None]) -> int:

@@ -103,7 +103,7 @@ class Store:
 
     def keep_definition(self, pipeline: model.Pipeline, at: datetime) -> str:
         """Store the text a run is made of; returns its hash."""
-        digest = hashlib.sha256("\0".join((pipeline.name, pipeline.path, pipeline.text)).encode()).hexdigest()
+        digest = definition_hash(pipeline.name, pipeline.path, pipeline.text)
         self.db.execute(
             "insert_definition", hash=digest, pipeline=pipeline.name, path=pipeline.path, text=pipeline.text, at=to_text(at)
         )
@@ -234,6 +234,10 @@ class Store:
         """Its queued runs that nobody works on and that are due, in the order in which they shall begin."""
         return [_run(row) for row in self.db.all("waiting_runs_of", pipeline=pipeline, now=to_text(now), limit=limit)]
 
+    def join_backfill(self, run_id: int, backfill: int, place: int) -> None:
+        """A run that was there already is repeated as part of a backfill."""
+        self.db.execute("join_backfill", id=run_id, backfill=backfill, place=place)
+
     def next_future_run(self, now: datetime) -> Optional[datetime]:
         """When the nearest run that was made ahead of its time is due."""
         return _moment(self.db.one("next_future_run", now=to_text(now))["due_at"])
@@ -316,6 +320,11 @@ class Store:
 
     def transitions(self, run_id: int) -> List[sqlite3.Row]:
         return self.db.all("transitions", run_id=run_id)
+
+
+def definition_hash(name: str, path: str, text: str) -> str:
+    """The name under which a definition is kept."""
+    return hashlib.sha256("\0".join((name, path, text)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 # ------------------------------------------------------------------------------------------------------ rows to nouns

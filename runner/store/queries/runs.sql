@@ -95,3 +95,6 @@ SELECT name FROM runs WHERE pipeline = :pipeline ORDER BY id DESC LIMIT 200
 
 -- name: delete_unbegun
 DELETE FROM runs WHERE id = :id AND state = 'queued' AND engine = :engine AND NOT EXISTS (SELECT 1 FROM attempts WHERE run_id = :id)
+
+-- name: join_backfill
+UPDATE runs SET backfill = :backfill, place = :place, lane = 1 WHERE id = :id

@@ -1,0 +1,151 @@
+"""The pipelines folder as the daemon knows it: each file's last good text, and since when its due times count.
+
+A broken edit keeps the last good text scheduled and is shown with its fault. A text that is known is not parsed again, so
+that a start costs reading, not checking.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from typing import Callable, Dict, List, Optional, Tuple
+
+from runner import model, schedule
+from runner.clock import Clock, from_text, to_text
+from runner.daemon.watch import settled
+from runner.errors import InvalidPipeline, NotFound
+from runner.spec import folder
+from runner.spec.check import Site, load_text, name_of
+from runner.spec.text import Stop, decode
+from runner.store import Store
+from runner.store.store import definition_hash
+
+_SINCE = "|since="
+_TICK = timedelta(microseconds=1)
+
+
+class Catalogue:
+    """Keeps the `pipelines` rows in step with the folder."""
+
+    def __init__(self, store: Store, place: str, site: Site, clock: Clock, say: Callable[[str], None]):
+        """`place`: the pipelines folder. `say` takes a line for the daemon's log."""
+        self._store, self._place, self._site, self._clock, self._say = store, place, site, clock, say
+        self._stats: Dict[str, Tuple[int, ...]] = {}  # path -> what it was when it was read
+        self._missing = False
+
+    def scan(self) -> bool:
+        """Take in what changed. False when a file was written so lately that it must be looked at again."""
+        files = self._files()
+        if files is None:
+            return True
+        now = self._clock.now()
+        rows = {row.name: row for row in self._store.pipelines.all()}
+        young, changed = False, []
+        for name, paths in files.items():
+            row = rows.get(name)
+            path = row.path if row and row.path in paths else paths[0]
+            stat = _stat(path)
+            if stat is None or (self._stats.get(path) == stat and len(paths) == 1 and row and not row.gone_at):
+                continue
+            if not settled([stat[0]], int(now.timestamp() * 1e9)):
+                young = True
+                continue
+            changed.append((name, path, [other for other in paths if other != path], stat))
+        gone = [row.name for row in rows.values() if row.name not in files and not row.gone_at]
+        if changed or gone:
+            with self._store.transaction():
+                for name, path, others, stat in changed:
+                    self._take(name, path, others, rows.get(name), now)
+                    self._stats[path] = stat
+                for name in gone:
+                    self._store.pipelines.lose(name, now)
+                    self._stats.pop(rows[name].path, None)
+                    self._say(f"pipeline {name}: its file is gone; due no more, history stays")
+        return not young
+
+    def _files(self) -> Optional[Dict[str, List[str]]]:
+        """Name -> its files, mostly one. None when the folder is not there: then everything stays as it was."""
+        try:
+            paths = folder.find([self._place])
+        except NotFound:
+            if not self._missing:
+                self._say(f"the pipelines folder {self._place} is not there; what is known stays scheduled")
+            self._missing = True
+            return None
+        self._missing = False
+        files: Dict[str, List[str]] = {}
+        for path in paths:
+            files.setdefault(name_of(path), []).append(path)
+        return files
+
+    def _take(self, name: str, path: str, others: List[str], row: Optional[model.PipelineRow], now: datetime) -> None:
+        """One file that is new, changed, or back."""
+        twice = f"another file makes the pipeline {name} too: {others[0]}" if others else ""
+        try:
+            with open(path, "rb") as file:
+                text = decode(file.read(), path)
+        except (OSError, Stop) as error:
+            self._faulty(name, path, row, getattr(error, "message", None) or f"cannot be read: {error}", now)
+            return
+        digest = definition_hash(name, path, text)
+        if row and row.definition == digest and row.schedule_key.startswith(self._site_key()) and not (row.problem or row.broken or row.gone_at or twice):
+            return
+        try:
+            pipeline = load_text(text, path, name, self._site)
+        except InvalidPipeline as error:
+            first = error.problems[0]
+            self._faulty(name, path, row, f"line {first.line}: {first.message}", now)
+            return
+        self._store.pipelines.place(name, path, self._store.keep_definition(pipeline, now), twice, now)
+        if not row or row.definition != digest or row.problem or row.gone_at:
+            self._say(f"pipeline {name}: {'new' if not row or row.gone_at else 'changed'}" + (f"; {twice}" if twice else ""))
+        self._schedule(pipeline, row, now)
+
+    def _faulty(self, name: str, path: str, row: Optional[model.PipelineRow], problem: str, now: datetime) -> None:
+        self._store.pipelines.place(name, path, None, problem, now)
+        stays = "; its last good version stays scheduled" if row and row.definition else ""
+        self._say(f"pipeline {name}: {problem}{stays}")
+
+    def _schedule(self, pipeline: model.Pipeline, row: Optional[model.PipelineRow], now: datetime) -> None:
+        """A new or changed schedule counts from now on; an unchanged one goes on where it was (semantics D21)."""
+        base = self._site_key() + "|" + _schedule_key(pipeline.schedule)
+        if row and row.schedule_key.partition(_SINCE)[0] == base:
+            key, cursor = row.schedule_key, row.cursor
+        else:
+            key, cursor = base + _SINCE + to_text(now), now
+            if pipeline.schedule and pipeline.schedule.once:  # its one time counts, also when it has passed
+                cursor = min(now, pipeline.schedule.start or now) - _TICK
+        try:
+            due, broken = next_due(pipeline.schedule, key, cursor), ""
+        except Exception as error:  # noqa: BLE001 - one schedule that cannot be worked out must not stop the others
+            due, broken = None, f"its schedule cannot be worked out: {error}"
+            self._say(f"pipeline {pipeline.name}: {broken}")
+        self._store.pipelines.schedule(pipeline.name, key, cursor, due, broken)
+
+    def _site_key(self) -> str:
+        return self._site.timezone + "|" + self._site.logical_date
+
+
+def next_due(found: Optional[model.Schedule], key: str, after: Optional[datetime]) -> Optional[datetime]:
+    """The next due time of a schedule; `key` knows since when it is known, which is what @once goes by."""
+    if found is None or after is None:
+        return None
+    return schedule.next_due(with_since(found, key), after)
+
+
+def with_since(found: model.Schedule, key: str) -> model.Schedule:
+    return schedule.with_first_seen(found, from_text(key.partition(_SINCE)[2]))
+
+
+def _schedule_key(found: Optional[model.Schedule]) -> str:
+    if found is None:
+        return "none"
+    return "|".join([found.text, found.timezone, *(to_text(moment) if moment else "" for moment in (found.start, found.end))])
+
+
+def _stat(path: str) -> Optional[Tuple[int, ...]]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)

@@ -1,0 +1,44 @@
+"""The daemon's own log: one line for each event, in HOME/daemon.log that rotates; to the journal when systemd reads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from logging.handlers import RotatingFileHandler
+from typing import Mapping
+
+FILE = "daemon.log"
+BYTES, FILES = 10 * 1024 * 1024, 5
+_JOURNAL = {logging.ERROR: "<3>", logging.WARNING: "<4>", logging.INFO: "<6>"}  # priorities of sd-daemon(3)
+
+
+class _Journal(logging.Formatter):
+    """The journal has the time already."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _JOURNAL.get(record.levelno, "<6>") + super().format(record).replace("\n", "\n" + _JOURNAL.get(record.levelno, "<6>"))
+
+
+class _OneLine(logging.Formatter):
+    """Local time with its offset, as every date of runner."""
+
+    default_time_format, default_msec_format = "%Y-%m-%dT%H:%M:%S%z", None
+
+
+def open_log(home: str, environ: Mapping[str, str]) -> logging.Logger:
+    """The logger `runner.daemon`; APScheduler's errors go the same way."""
+    handlers = [RotatingFileHandler(os.path.join(home, FILE), maxBytes=BYTES, backupCount=FILES, encoding="utf-8", errors="backslashreplace")]
+    handlers[0].setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
+    if environ.get("JOURNAL_STREAM"):
+        handlers.append(logging.StreamHandler(sys.stderr))
+        handlers[1].setFormatter(_Journal("%(message)s"))
+    elif sys.stderr.isatty():
+        handlers.append(logging.StreamHandler(sys.stderr))
+        handlers[1].setFormatter(_OneLine("%(asctime)s %(message)s"))
+    for name in ("runner.daemon", "apscheduler"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = list(handlers), False
+    logging.raiseExceptions = False  # a full disk must not fill stderr with tracebacks
+    logging.getLogger("runner.daemon").setLevel(logging.INFO)
+    return logging.getLogger("runner.daemon")

@@ -1,0 +1,261 @@
+"""The daemon: the engine's loop with time, the pipelines folder, and a life that outlasts faults.
+
+One thread does everything; APScheduler's only rings. What goes wrong ends this life of the loop, not the process: all state
+is in the database and in the attempts' folders, so the next life adopts what runs, exactly as after a kill -9.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import traceback
+from typing import Callable, List, MutableMapping, Optional
+
+from runner import __version__, ownership
+from runner.clock import Clock
+from runner.config import Config
+from runner.daemon.catalogue import Catalogue
+from runner.daemon.chores import Chores
+from runner.daemon.dispatch import Dispatch
+from runner.daemon.guards import ClockGuard, disk_reason
+from runner.daemon.log import open_log
+from runner.daemon.notify import Notify
+from runner.daemon.timer import Timer, Watchdog
+from runner.daemon.watch import Watch
+from runner.daemonlock import BEAT_SECONDS, DaemonLock
+from runner.definitions import Definitions
+from runner.engine import Engine, Event
+from runner.errors import EnvironmentFault, RunnerError
+from runner.executors.local import LocalExecutor
+from runner.spec.check import Site
+from runner.store import Store
+from runner.workorder import Site as JobSite
+
+LEAVE, DRAIN, KILL, RELOAD = "leave", "drain", "kill", "reload"
+SIGNALS = {
+    signal.SIGTERM: LEAVE, signal.SIGINT: LEAVE, signal.SIGUSR1: DRAIN, signal.SIGUSR2: KILL, signal.SIGHUP: RELOAD,
+}
+PAUSE_SECONDS = 10.0  # before the next life after a fault of the machine, such as a full disk
+FAULTS_ALLOWED = 5  # faults of ours within FAULT_SECONDS; one more ends the process, and systemd says so
+FAULT_SECONDS = 600.0
+SOON = 0.3  # seconds until a file that was just written is looked at again
+TIMER_DEAD, OWN_FAULT = 70, 70  # exit codes: EX_SOFTWARE of sysexits.h
+
+
+class Daemon:
+    """One process; `serve` returns its exit code."""
+
+    def __init__(self, load: Callable[[], Config], environ: MutableMapping[str, str], clock: Clock):
+        """`load` reads the settings, at the start and when asked to reload."""
+        self._load, self._environ, self._clock = load, environ, clock
+        self._notify = Notify(environ)
+        self._asked: List[str] = []
+        self._woken = threading.Event()
+        self._faults: List[float] = []
+
+    def serve(self) -> int:
+        """Work until told to leave. Raises Conflict when another daemon lives here, EnvironmentFault when it cannot begin."""
+        config = self._load()
+        lock = DaemonLock(config.home)
+        old = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        self._log = open_log(config.home, self._environ)
+        self._log.info(f"daemon started: runner {__version__}, pid {os.getpid()}, home {config.home}, pipelines {config.pipelines}")
+        try:
+            return self._lives(config, lock)
+        finally:
+            self._notify.stopping()
+            self._log.info("daemon ended; steps that run go on")
+            lock.close()
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+    def _hear(self, number: int, _frame) -> None:
+        self._asked.append(SIGNALS[number])
+        self._woken.set()
+
+    def _lives(self, config: Config, lock: DaemonLock) -> int:
+        began = False
+        while True:
+            life = _Life(config, self._environ, self._clock, self._log, self._notify, lock, self._asked)
+            try:
+                life.begin()
+                began = True
+                code = life.work()
+                if code is not None:
+                    return code
+                config = self._reloaded(config)
+            except EnvironmentFault as error:
+                if not began:
+                    raise
+                self._log.error(f"{error.message}; going on in {PAUSE_SECONDS:g} s. {error.hint}")
+                life.end()
+                self._woken.wait(PAUSE_SECONDS)
+                self._woken.clear()
+                if any(word != RELOAD for word in self._asked):
+                    return 0
+            except Exception as error:  # noqa: BLE001 - the state is on disk: begin anew from there
+                if not began or not self._may_go_on():
+                    raise
+                self._log.error(f"a fault of runner itself, beginning anew: {error}\n{traceback.format_exc().rstrip()}")
+            finally:
+                life.end()
+
+    def _reloaded(self, config: Config) -> Config:
+        try:
+            found = self._load()
+            self._log.info("settings and pipelines read again")
+            return found
+        except RunnerError as error:
+            self._log.error(f"settings not read again, the old ones stay: {error.message}. {error.hint}")
+            return config
+
+    def _may_go_on(self) -> bool:
+        tick = self._clock.monotonic()
+        self._faults = [t for t in self._faults if tick - t < FAULT_SECONDS] + [tick]
+        return len(self._faults) <= FAULTS_ALLOWED
+
+
+def _own_files(config: Config) -> List[str]:
+    """What the daemon itself writes, should the pipelines lie in RUNNER_HOME."""
+    return [config.database, config.runs_folder, config.engines_folder, os.path.join(config.home, "daemon"), os.path.dirname(config.check_cache)]
+
+
+class _Life:
+    """From opening the store to closing it."""
+
+    def __init__(self, config: Config, environ, clock: Clock, log, notify: Notify, lock: DaemonLock, asked: List[str]):
+        self._config, self._environ, self._clock, self._log = config, environ, clock, log
+        self._notify, self._lock, self._asked = notify, lock, asked
+        self._parts: list = []  # what is to be closed, in the order of opening
+        self._next_beat = self._rescan = 0.0
+        self._looks = -1
+
+    def begin(self) -> None:
+        config, clock = self._config, self._clock
+        site = Site(config.timezone, config.logical_date, frozenset(config.pools))
+        self._store = self._open(Store(config.database, config.durability, create=True))
+        self._executor = self._open(LocalExecutor(clock))
+        definitions = Definitions(self._store, site)
+        self._engine = self._open(Engine(
+            self._store, self._executor, clock, config, JobSite(self._environ, config.step_python, config.home),
+            about_me="runner daemon", listener=self._tell, serve=definitions,
+        ))
+        self._lock.tell(self._engine.owner.id, f"{clock.now():%Y-%m-%dT%H:%M:%SZ}")
+        self._watch = self._open(Watch(config.pipelines, leave_out=_own_files(config)))
+        if self._watch.fd is not None:
+            self._executor.watch(self._watch.fd)
+        self._catalogue = Catalogue(self._store, config.pipelines, site, clock, self._log.info)
+        self._dispatch = Dispatch(self._store, definitions, self._environ, self._log.info)
+        self._guard = ClockGuard(clock.now(), clock.monotonic())
+        self._chores = Chores(config, self._environ, clock, self._log.info)
+        self._watchdog = Watchdog()
+        self._timer = self._open(Timer(lambda: ownership.ring(config.engines_folder, self._engine.owner.id)))
+        self._dispatch.rewind(clock.now())
+        self._scan()
+        self._notify.ready(f"{len(self._store.pipelines.all())} pipelines")
+
+    def _open(self, part):
+        self._parts.append(part)
+        return part
+
+    def end(self) -> None:
+        """Close what was opened; may be called twice."""
+        while self._parts:
+            try:
+                self._parts.pop().close()
+            except Exception as error:  # noqa: BLE001 - the next one must be closed too
+                self._log.error(f"while closing: {error}")
+
+    # ------------------------------------------------------------------------------------------------------- the loop
+
+    def work(self) -> Optional[int]:
+        """Turn until told to leave; the exit code, or None to begin anew with new settings."""
+        leaving = ""
+        more = True
+        while True:
+            reports = self._executor.wait(0.0 if more else self._timeout())
+            for word in self._taken():
+                if word == RELOAD:
+                    return None
+                leaving = word
+                self._prepare_to_leave(word)
+            if leaving == LEAVE:
+                return 0
+            tick = self._clock.monotonic()
+            if tick >= self._next_beat and not self._beat(tick):
+                return TIMER_DEAD
+            if tick >= self._rescan or (self._watch.mode == "inotify" and self._watch.changed()):
+                self._scan()
+            due = self._next_due is not None and self._next_due <= self._clock.now()
+            more = due and not leaving and not self._guard.reason and self._make_due()
+            self._engine.turn(reports)
+            if (leaving == DRAIN and not self._engine.live) or (leaving == KILL and self._engine.idle):
+                return 0
+
+    def _taken(self) -> List[str]:
+        taken = list(self._asked)
+        del self._asked[: len(taken)]
+        return taken
+
+    def _prepare_to_leave(self, word: str) -> None:
+        self._engine.draining = True
+        if word == KILL:
+            self._engine.request_stop("runner daemon stop --kill")
+        self._notify.stopping(f"{word}: {self._engine.live} steps run")
+        self._log.info(f"asked to {word}; {self._engine.live} steps run")
+
+    def _timeout(self) -> float:
+        tick = self._clock.monotonic()
+        return max(0.0, min(self._engine.timeout(), self._next_beat - tick, self._rescan - tick))
+
+    def _scan(self) -> None:
+        self._rescan = self._clock.monotonic() + (BEAT_SECONDS if self._catalogue.scan() else SOON)
+        self._see_due()
+
+    def _make_due(self) -> bool:
+        """Rows for what is due now; True when there may be more."""
+        more = self._dispatch.run(self._clock.now())
+        self._engine.look()
+        self._see_due()
+        return more
+
+    def _see_due(self) -> None:
+        """The nearest moment at which something is due: a pipeline, or a run that was made ahead of its time."""
+        now = self._clock.now()
+        moments = [self._store.pipelines.nearest_due(), self._store.next_future_run(now)]
+        self._next_due = min((moment for moment in moments if moment), default=None)
+        self._timer.set_due(self._next_due)
+
+    def _beat(self, tick: float) -> bool:
+        """What is looked at every ten seconds; False when the timer is dead."""
+        self._next_beat = tick + BEAT_SECONDS
+        now = self._clock.now()
+        step = self._guard.look(now, tick)
+        if step is not None:
+            self._log.warning(self._guard.reason or f"the clock was set by {step.total_seconds():+.0f} s")
+            self._dispatch.rewind(now)
+        reason = self._guard.reason or disk_reason(self._config.home, self._config.min_free)
+        if reason != self._engine.blocked:
+            self._log.warning(reason or "room again: waiting runs begin")
+            self._engine.blocked = reason
+            self._engine.look()
+        self._lock.beat()
+        self._notify.alive()
+        self._chores.look(now, tick)
+        self._see_due()
+        if self._watchdog.is_dead(self._timer.beats, tick):
+            self._log.error("the timer's thread is dead: ending, so that a new daemon begins")
+            return False
+        return True
+
+    def _tell(self, event: Event) -> None:
+        words = [f"run {event.run.name}"]
+        if event.step:
+            words.append(f"step {event.step}")
+        if event.number is not None:
+            words.append(f"attempt {event.number}")
+        level = self._log.warning if event.state in ("failed", "unreadable") else self._log.info
+        level(" ".join(words) + f" {event.state}" + (f": {event.reason}" if event.reason else ""))
+
+
