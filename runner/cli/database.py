@@ -62,6 +62,36 @@ def check(app: App, as_json):
     return 0
 
 
+@db.command()
+@click.argument("file", required=False, type=click.Path())
+@click.pass_obj
+def backup(app: App, file):
+    """Copy the database to FILE while everything goes on; without FILE to RUNNER_HOME/backups, of which the newest 7 are kept.
+
+    The copy is of one moment, a single file, read again before it gets its name. `runner clean` makes one each day.
+    """
+    from runner import retention
+    from runner.store import backup as copies
+
+    path = app.config.database
+    if not os.path.exists(path):
+        raise EnvironmentFault(f"{path}: there is no database yet", "it is made by the first `runner run`")
+
+    def pause():
+        app.clock.sleep(retention.SHORTEST_REST)
+
+    if file is None:
+        need_writable(app.config)
+        now = app.clock.now().astimezone(retention.zone_of(app.config))
+        target, size = copies.make(path, app.config.backups_folder, now, pause)
+    else:
+        target = os.path.abspath(os.path.expanduser(file))
+        size = copies.copy(path, target, pause)
+    app.out(f"{target}: {table.size(size)}, read again and good")
+    app.say(f"to bring it back: stop every runner, then\n"
+            f"  mv {path} {path}.before; rm -f {path}-wal {path}-shm; cp {target} {path}; runner db check")
+
+
 def find_faults(store, quick: bool = False) -> list:
     """What SQLite finds wrong with its file: pages, indexes, references."""
     import sqlite3

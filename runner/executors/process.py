@@ -214,6 +214,13 @@ def members(folder: str, wrapper: Optional[Wrapper]) -> Iterator[int]:
             yield int(name)
 
 
+def folders_in_use() -> Set[str]:
+    """The folders of all attempts of which a process lives, whoever started it and whatever became of its run."""
+    mark = b"RUNNER_ATTEMPT="
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return {os.fsdecode(word[len(mark):]) for pid in pids for word in _environment(pid).split(b"\0") if word.startswith(mark)}
+
+
 def _environment(pid: int) -> bytes:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
