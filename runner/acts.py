@@ -126,6 +126,19 @@ def revive(store: Store, run: model.Run, pipeline: model.Pipeline, *, at: dateti
     return store.run_by_id(run.id)
 
 
+def take_out(store: Store, run: model.Run, *, at: datetime, who: str) -> bool:
+    """End a waiting run that nobody works on; False when it has begun, ended, or has an owner."""
+    with store.transaction():
+        run = store.run_by_id(run.id)
+        if run.state != "queued" or run.engine:
+            return False
+        for row in store.step_runs(run.id):
+            if row.state == "pending":
+                store.move("step", run.id, "pending", "killed", at, step=row.step, reason=f"stopped by {who}", actor=who)
+        store.move("run", run.id, "queued", "killed", at, reason=f"stopped by {who}", actor=who)
+    return True
+
+
 # ---------------------------------------------------------------------------------------------------- by hand
 
 

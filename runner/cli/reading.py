@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from runner import __version__, logtail, model, ownership
+from runner import __version__, daemonlock, logtail, model, ownership
 from runner.cli import table
 from runner.cli.app import SUFFIXES, App
 from runner.cli.completion import complete_pipeline, complete_run
@@ -47,6 +47,8 @@ class Entry(NamedTuple):
     due: Optional[datetime]  # the next time, in the pipeline's zone
     last: Optional[sqlite3.Row]  # its newest run
     last_state: str
+    row: Optional[model.PipelineRow] = None  # what the daemon knows of it
+    held: str = ""  # by whom, when the whole of it is held
 
 
 @click.command(name="list")
@@ -62,9 +64,26 @@ def list_(app: App, as_json):
         app.say(f"there is no pipeline in {app.config.pipelines}; put a .yaml file there, or give a path: runner run FILE")
         return
     app.out("\n".join(_list_lines(entries)))
+    for line in _list_remarks(app, entries):
+        app.say("  " + line)
+
+
+def _list_remarks(app: App, entries: Sequence[Entry]) -> Iterator[str]:
+    """What a person should know below the table."""
     broken = sum(not entry.file.good for entry in entries)
     if broken:
-        app.say(f"  {broken} with faults: runner check   says all of them")
+        yield f"{broken} with faults: runner check   says all of them" + (
+            "; their last good versions stay scheduled" if any(entry.row and entry.row.next_due for entry in entries if not entry.file.good) else "")
+    for entry in entries:
+        if entry.row and entry.row.broken:
+            yield f"{entry.file.name}: {entry.row.broken}"
+    if not any(entry.file.summary and entry.file.summary["schedule"] for entry in entries):
+        return
+    daemon = daemonlock.look(app.config.home)
+    if daemon is None:
+        yield "no daemon runs: nothing starts by itself; type: runner daemon"
+    elif app.clock.now().timestamp() - daemon.beat > daemonlock.HUNG_SECONDS:
+        yield f"the daemon (pid {daemon.pid}) hangs: it has not turned for {app.clock.now().timestamp() - daemon.beat:.0f} s"
 
 
 def _list_lines(entries: Sequence[Entry]) -> Iterator[str]:
@@ -91,9 +110,11 @@ def _entries(app: App) -> Iterator[Entry]:
     cache = DueCache(os.path.join(os.path.dirname(config.check_cache), "due.json"))
     store = app.store_if_any()
     now = app.clock.now()
+    known = {row.name: row for row in store.pipelines.all()} if store else {}
+    holds = store.pipelines.holds() if store else {}
     for file in folder.check_paths([config.pipelines], config, config.check_cache):
         row = store.db.one("last_run_of", pipeline=file.name) if store else None
-        yield Entry(file, _due(app, file, cache, now), row, _last_state(app, row))
+        yield Entry(file, _due(app, file, cache, now), row, _last_state(app, row), known.get(file.name), holds.get(file.name, {}).get("", ""))
     cache.save()
 
 
@@ -126,6 +147,10 @@ def _entry_row(entry: Entry) -> Sequence[str]:
     about: Mapping[str, Any] = entry.file.summary or {}
     last = f"{table.signed(entry.last_state)} {entry.last['name'].partition('@')[2]}" if entry.last else ""
     due = f"{entry.due:%Y-%m-%d %H:%M %Z}" if entry.due else ("never again" if about.get("schedule") else "")
+    if entry.held:
+        due = "held"
+    elif entry.row and entry.row.paused_by:
+        due = f"paused by {entry.row.paused_by}"
     return (entry.file.name, about.get("schedule") or "", due, last, table.one_line(about.get("owner", "")), ", ".join(about.get("tags", ())))
 
 
@@ -134,7 +159,9 @@ def _entry_json(entry: Entry) -> Dict[str, Any]:
     about: Mapping[str, Any] = file.summary or {}
     return {
         "name": file.name, "path": file.path, "problem": _first_fault(file), "schedule": about.get("schedule"),
-        "timezone": about.get("timezone"), "next_due": entry.due, "owner": about.get("owner", ""), "tags": list(about.get("tags", ())),
+        "timezone": about.get("timezone"), "next_due": entry.due, "held": entry.held or None,
+        "paused_by": entry.row.paused_by if entry.row else None, "pause_reason": entry.row.pause_reason if entry.row else "",
+        "broken": entry.row.broken or None if entry.row else None, "owner": about.get("owner", ""), "tags": list(about.get("tags", ())),
         "description": about.get("description", ""),
         "last_run": {"name": last["name"], "state": last["state"], "interrupted": entry.last_state == "interrupted",
                      "ended_at": _own_time(last["ended_at"], last["timezone"])} if last else None,
@@ -169,7 +196,7 @@ def runs(app: App, pipeline, state, count, as_json):
     now = app.clock.now()
     rows = [
         (run.name, table.signed(shown_state(app, run)), table.moment(run.started_at or run.created_at, zone_of(run)),
-         table.elapsed(run.started_at, run.ended_at, now), run.trigger, table.one_line(run.reason))
+         table.elapsed(run.started_at, run.ended_at, now), run.trigger, table.one_line(run.reason or why_waits(app, store, run)))
         for run in found
     ]
     app.out("\n".join(table.columns(("run", "state", "started", "took", "trigger", "reason"), rows, _limit())))
@@ -215,22 +242,44 @@ def status(app: App, run_name, as_json):
     store = app.store()
     run = find_run(app, store, run_name)
     rows = store.step_runs(run.id)
+    waits = why_waits(app, store, run)
     if as_json:
         out = _run_json(app, run, rows)
+        out["waits"] = waits or None
         out["worked_on_by"] = ownership.about(app.config.engines_folder, run.engine) if is_worked_on(app, run) else None
         app.out_json(out)
         return
-    app.out("\n".join([*_header(app, run), "", *_steps(app, run, rows), *_failed_logs(store, run, rows)]))
+    app.out("\n".join([*_header(app, store, run, waits), "", *_steps(app, run, rows), *_failed_logs(store, run, rows)]))
     for line in _what_next(app, run, rows):
         app.say("  " + line)
 
 
-def _header(app: App, run: model.Run) -> Iterator[str]:
+def why_waits(app: App, store, run: model.Run) -> str:
+    """Why a queued run does not begin, or what is held of one that runs: the daemon's own reasons, asked again."""
+    if run.state == "running":
+        held = {step: words for step, words in store.pipelines.holds().get(run.pipeline, {}).items() if step}
+        return "; ".join(f"step {step} is {words}; runner release {run.pipeline} {step}" for step, words in held.items())
+    if run.state != "queued" or is_worked_on(app, run):
+        return ""
+    if daemonlock.look(app.config.home) is None:
+        return "no daemon runs; type: runner daemon"
+    from runner.daemon.guards import disk_reason
+    from runner.definitions import Definitions
+    from runner.engine import queue_facts
+    from runner.queue import why_waits as reason
+
+    now, spec = app.clock.now(), Definitions(store, app.site()).of(run)
+    return reason(run, spec, queue_facts(store, run, spec, now, site=disk_reason(app.config.home, app.config.min_free))) or "it is about to begin"
+
+
+def _header(app: App, store, run: model.Run, waits: str) -> Iterator[str]:
     zone, shown, date = zone_of(run), shown_state(app, run), run.date
     yield f"{click.style(run.name, bold=True)}  {table.signed(shown)}" + (f"  {table.one_line(run.reason)}" if run.reason else "")
     yield f"  date      {date.logical:%Y-%m-%d}  (ts {date.logical.isoformat()})"
     yield f"  interval  {date.interval_start:%Y-%m-%d %H:%M} .. {date.interval_end:%Y-%m-%d %H:%M} {date.interval_end:%Z}"
     yield f"  trigger   {run.trigger}"
+    if waits:
+        yield f"  waits     {waits}"
     if run.params:
         yield "  params    " + "  ".join(f"{name}={table.one_line(_as_typed(value))}" for name, value in run.params.items())
     if run.only:
@@ -238,7 +287,7 @@ def _header(app: App, run: model.Run) -> Iterator[str]:
     began = f"{table.moment(run.started_at, zone)} {run.started_at.astimezone(zone):%Z}" if run.started_at else "not yet"
     took = table.elapsed(run.started_at, run.ended_at, app.clock.now())
     yield f"  started   {began}" + (f", {'took' if run.ended_at else 'since'} {took}" if took else "")
-    if run.state not in model.RUN_TERMINAL:
+    if run.state not in model.RUN_TERMINAL and (run.state == "running" or run.engine):
         yield "  process   " + _worker(app, run, shown)
 
 
@@ -293,6 +342,8 @@ def _what_next(app: App, run: model.Run, rows: Sequence[model.StepRun]) -> Itera
     elif is_worked_on(app, run):
         yield f"runner logs {run.name} -f   watch it"
         yield f"runner stop {run.name}   end it"
+    elif run.state == "queued" and not run.engine:
+        yield f"runner stop {run.name}   takes it out of the queue"
     else:
         yield f"runner rerun {run.name} --resume   finish it: what still runs is adopted, what ended stays"
         yield f"runner stop {run.name}   end it"

@@ -8,9 +8,10 @@ from typing import Any, List, Optional, Sequence
 
 import click
 
-from runner import model, ownership, plan
+from runner import daemonlock, model, ownership, plan
 from runner.cli.app import App, need_writable
 from runner.cli.completion import complete_pipeline, complete_run, complete_step
+from runner.cli.finding import find_run
 from runner.errors import Conflict, NotFound, UsageError
 
 _param = click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be given again.")
@@ -216,18 +217,26 @@ def run_json(run: model.Run, rows: Sequence[model.StepRun]) -> dict:
 @click.option("--resume", is_flag=True, help="Finish an interrupted run: adopt what still runs, keep what ended.")
 @click.option("--keep-definition", is_flag=True, help="The file as the run had it, not as it is today.")
 @click.option("--dry-run", is_flag=True, help="Only show what would run.")
+@click.option("--here", is_flag=True, help="In this process, also when a daemon runs.")
+@click.option("--wait", is_flag=True, help="Wait for the daemon to end it; exits with the run's result.")
 @_slots
 @_logs
 @_quiet
 @_json
 @click.pass_obj
-def rerun(app: App, run_name, failed, start, everything, resume, keep_definition, dry_run, slots, show_logs, quiet, as_json):
-    """Repeat steps of RUN with its own date; shows first what will run. Earlier attempts stay in its history."""
+def rerun(app: App, run_name, failed, start, everything, resume, keep_definition, dry_run, here, wait, slots, show_logs, quiet, as_json):
+    """Repeat steps of RUN with its own date; shows first what will run. Earlier attempts stay in its history.
+
+    When a daemon runs it does the work; without one this process does.
+    """
     from runner import acts
 
     need_writable(app.config)
     store = app.store()
-    run = store.run(run_name)
+    run = find_run(app, store, run_name)
+    daemon = None if here else daemonlock.look(app.config.home)
+    if run.state == "queued" and not run.engine and daemon:
+        raise Conflict(f"run {run.name} waits for the daemon already", f"type: runner status {run.name}   to see what for")
     if run.state not in model.RUN_TERMINAL:
         if ownership.is_alive(app.config.engines_folder, run.engine):
             raise already(app, run, False)
@@ -247,7 +256,19 @@ def rerun(app: App, run_name, failed, start, everything, resume, keep_definition
     if dry_run:
         return 0
     run = acts.reset(store, run, spec, chosen, at=app.clock.now(), who=acts.actor())
-    return work(app, store, run, spec, slots, show_logs, quiet, as_json)
+    if daemon is None:
+        return work(app, store, run, spec, slots, show_logs, quiet, as_json)
+    from runner.cli import triggering
+
+    triggering.ring(app)
+    if wait:
+        return triggering.wait_for(app, store, [run.id], as_json)
+    if as_json:
+        app.out_json(run_json(run, store.step_runs(run.id)))
+    else:
+        app.out(f"{run.name}  queued")
+        app.say(f"  the daemon (pid {daemon.pid}) runs it: runner logs {run.name} -f")
+    return 0
 
 
 def _todays(app: App, before: model.Pipeline) -> model.Pipeline:
@@ -275,36 +296,72 @@ def _show_rerun(app: App, run, before, spec, chosen, states) -> None:
 
 
 @click.command()
-@click.argument("run_name", metavar="RUN", shell_complete=complete_run)
+@click.argument("run_name", metavar="RUN", required=False, shell_complete=complete_run)
+@click.option("--backfill", type=int, metavar="NUMBER", help="All runs of a backfill that have not ended.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until it has ended.")
 @_json
 @click.pass_obj
-def stop(app: App, run_name, no_wait, as_json):
-    """End RUN: TERM to its steps, KILL after each one's kill_grace; nothing new starts."""
-    from runner import acts
-
+def stop(app: App, run_name, backfill, no_wait, as_json):
+    """End RUN: TERM to its steps, KILL after each one's kill_grace; nothing new starts. One that waits leaves the queue."""
     need_writable(app.config)
     store = app.store()
-    run = store.run(run_name)
+    if (run_name is None) == (backfill is None):
+        raise UsageError("say which run", "type: runner stop RUN   or: runner stop --backfill NUMBER")
+    if backfill is not None:
+        return _stop_backfill(app, store, backfill, as_json)
+    run = find_run(app, store, run_name)
     if run.state in model.RUN_TERMINAL:
         raise Conflict(f"run {run.name} has ended already ({run.state})", f"type: runner status {run.name}")
+    return _stop_one(app, store, run, no_wait, as_json)
+
+
+def _stop_backfill(app: App, store, number: int, as_json: bool) -> int:
+    from runner import acts
+
+    if store.pipelines.backfill(number) is None:
+        known = ", ".join(str(each.id) for each in store.pipelines.backfills(5))
+        raise NotFound(f"there is no backfill {number}", f"there are: {known}" if known else "type: runner backfill --help")
+    names = []
+    for run_id in store.pipelines.open_runs_of_backfill(number):
+        run = store.run_by_id(run_id)
+        if not acts.take_out(store, run, at=app.clock.now(), who=acts.actor()):
+            _stop_one(app, store, run, True, True, quiet=True)
+        names.append(run.name)
+    app.out_json({"backfill": number, "stopped": names}) if as_json else app.out(f"backfill {number}: {len(names)} runs stopped")
+    return 0
+
+
+def _stop_one(app: App, store, run: model.Run, no_wait: bool, as_json: bool, quiet: bool = False) -> int:
+    from runner import acts
+
+    if acts.take_out(store, run, at=app.clock.now(), who=acts.actor()):
+        _print_stopped(app, store, run, as_json, quiet)
+        return 0
+    run = store.run_by_id(run.id)
     if not ownership.is_alive(app.config.engines_folder, run.engine):
         work(app, store, run, stored_pipeline(app, store, run), None, False, as_json, as_json, stop_by=acts.actor())
         return 0
     with store.transaction():
         store.request_stop(run.id, acts.actor())
     ownership.ring(app.config.engines_folder, run.engine)
-    app.say(f"asked {ownership.about(app.config.engines_folder, run.engine)} to stop {run.name}")
+    if not quiet:
+        app.say(f"asked {ownership.about(app.config.engines_folder, run.engine)} to stop {run.name}")
     while not no_wait and store.run_by_id(run.id).state not in model.RUN_TERMINAL:
         app.clock.sleep(0.1)
         if not ownership.is_alive(app.config.engines_folder, run.engine):
             break
+    _print_stopped(app, store, run, as_json, quiet)
+    return 0
+
+
+def _print_stopped(app: App, store, run: model.Run, as_json: bool, quiet: bool) -> None:
     run = store.run_by_id(run.id)
+    if quiet:
+        return
     if as_json:
         app.out_json(run_json(run, store.step_runs(run.id)))
     else:
         app.out(f"{run.name}  {run.state}")
-    return 0
 
 
 @click.command()
@@ -319,7 +376,7 @@ def mark(app: App, run_name, step, state, as_json):
 
     need_writable(app.config)
     store = app.store()
-    run = store.run(run_name)
+    run = find_run(app, store, run_name)
     spec = stored_pipeline(app, store, run)
     result: Any = acts.mark(store, run, spec, step, state, at=app.clock.now(), who=acts.actor())
     if as_json:
