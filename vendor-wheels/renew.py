@@ -40,6 +40,7 @@ REASONS = {
     "apscheduler": ("timers of the daemon", "runner/daemon (to come)"),
     "click": ("the command line: options, help, completion", "runner/cli"),
     "croniter": ("the times of a cron line", "runner/schedule"),
+    "inotify-simple": ("tells when a pipeline file changes", "runner/daemon"),
     "jinja2": ("templates, in a sandbox", "runner/template"),
     "jsonschema": ("the check of pipeline files against the schema", "runner/spec"),
     "python-dateutil": ("relativedelta in templates; also for croniter", "runner/template"),

@@ -16,6 +16,7 @@ from runner import __version__
 from runner.cli import table
 from runner.cli.app import App
 from runner.errors import RunnerError
+from runner.mounts import NETWORK_FILES, filesystem_of
 
 OK, WARN, FAIL = "ok", "warn", "FAIL"
 MODULES = (  # what runner imports, and what for
@@ -26,7 +27,6 @@ OLDEST_PYTHON, OLDEST_SQLITE = (3, 9), (3, 24, 0)  # SQLite: INSERT ... ON CONFL
 SANE_YEARS = (2024, 2100)
 LITTLE_SPACE, SOME_SPACE = 100 * 10**6, 10**9  # bytes
 FEW_INODES = 10_000
-NETWORK_FILES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "glusterfs", "lustre", "gpfs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"}
 UNSYNCHRONISED = 5  # what adjtimex(2) returns then
 WIDE = 12  # cells of the longest area
 PATIENCE = 10.0  # seconds for another program to say its version
@@ -310,23 +310,6 @@ def _filesystem(app: App) -> Iterator[Finding]:
     else:
         noexec = os.statvfs(_existing(app.config.home)).f_flag & os.ST_NOEXEC
         yield Finding(OK, "filesystem", (kind or "unknown") + (", noexec: harmless, scripts are handed to their shell" if noexec else ""))
-
-
-def filesystem_of(path: str, mounts: str = "/proc/self/mountinfo") -> str:
-    """The type of the file system that holds a path; empty when unknown."""
-    best, kind = "", ""
-    path = os.path.realpath(path)
-    try:
-        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                fields, _, rest = line.partition(" - ")
-                point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code.group(1), 8)), fields.split()[4])  # blanks are \040
-                inside = path == point or path.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= len(best):
-                    best, kind = point, rest.split()[0]
-    except OSError:
-        return ""
-    return kind
 
 
 def _python_for_steps(app: App) -> Iterator[Finding]:

@@ -1,0 +1,26 @@
+"""Which file system holds a path, as the kernel's list of mounts says."""
+
+from __future__ import annotations
+
+import os
+import re
+
+# Another host may change files there: the kernel here neither sees it nor keeps a database safe.
+NETWORK_FILES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "glusterfs", "lustre", "gpfs", "ceph", "9p", "virtiofs", "vboxsf", "fuse.sshfs", "fuse.glusterfs"}
+
+
+def filesystem_of(path: str, mounts: str = "/proc/self/mountinfo") -> str:
+    """The type of the file system that holds a path; empty when unknown."""
+    best, kind = "", ""
+    path = os.path.realpath(path)
+    try:
+        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                fields, _, rest = line.partition(" - ")
+                point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code.group(1), 8)), fields.split()[4])  # blanks are \040
+                inside = path == point or path.startswith(point.rstrip("/") + "/")
+                if inside and len(point) >= len(best):
+                    best, kind = point, rest.split()[0]
+    except OSError:
+        return ""
+    return kind
