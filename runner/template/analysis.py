@@ -6,10 +6,10 @@ from typing import AbstractSet, FrozenSet, Iterable, List, Optional, Set
 
 import jinja2
 
-from runner.template.foreign import WORDS
+from runner.template.foreign import OF_DATES, WORDS
 from runner.template.lexer import Piece, Places, TemplateFault
-from runner.template.names import NAMES, PARTS
-from runner.template.sandbox import CLOCK_WORDS, NO_CLOCK
+from runner.template.names import KINDS, NAMES, PARTS, Moment
+from runner.template.sandbox import CLOCK_WORDS, NO_CLOCK, words_of
 from runner.template.syntax import Fault, compile_text, expression, inside_of, nearest, pieces_of, plain_words, source
 
 _BUILT_IN = frozenset({"range", "dict"})  # Jinja's own harmless functions
@@ -89,7 +89,33 @@ def _of_reference(path: List[str], params: FrozenSet[str], upstream: Optional[Ab
     if part not in PARTS.get(name, (part,)):
         near = nearest(part, PARTS[name])
         return f"{name} has no {part!r}", f"did you mean {name}.{near}?" if near else f"it has {', '.join(PARTS[name])}"
-    return None
+    return _of_value(path) if name in NAMES - {"params", "outputs"} else None
+
+
+def _of_value(path: List[str]) -> Optional[Fault]:
+    """A fault of what is asked of a value: ds.foo, logical_date.format. The sandbox would refuse it in the run."""
+    end = 2 if path[0] in PARTS else 1
+    if len(path) == end or path[end].isdigit():  # ds[0]
+        return None
+    name, part, kind = ".".join(path[:end]), path[end], KINDS.get(path[end - 1], str)
+    words = words_of(kind)
+    return None if part in words else (f"{name} has no {part!r}", _asked(name, part, kind, words))
+
+
+def _asked(name: str, part: str, kind: type, words: FrozenSet[str]) -> str:
+    if kind is Moment and part in OF_DATES:
+        return f"write {name}.{OF_DATES[part]}"
+    if kind is str and part in words_of(Moment) | set(OF_DATES):
+        other = f"ds_format({name}, '%Y-%m-%d', '%Y%m') gives another layout"
+        return f"{name} is a text: " + (f"write logical_date.{OF_DATES.get(part, part)}" if name in ("ds", "ts") else other)
+    if part in NAMES:  # datetime.timedelta
+        return f"write {part} alone"
+    near = nearest(part, words, 0.7)
+    if near:
+        return f"did you mean {name}.{near}?"
+    if words:
+        return f"it has {', '.join(sorted(words))}"
+    return f"nothing can be asked of {name}: it is a {'number' if kind is int else 'function'}"
 
 
 def _not_upstream(step: str, upstream: AbstractSet[str]) -> Fault:

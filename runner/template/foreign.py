@@ -26,6 +26,11 @@ WORDS = {  # words of other systems -> ours
     "today": "nothing here may ask the clock: write << ds >>",
     "dateutil": "write relativedelta(months=1)", "time": "nothing here may ask the clock: write << ts >>",
 }  # fmt: skip
+OF_DATES = {  # what others ask of a date -> what may be asked of ours
+    "format": "strftime('%Y-%m-%d')", "to_date_string": "strftime('%Y-%m-%d')", "to_datetime_string": "strftime('%Y-%m-%d %H:%M:%S')",
+    "to_iso8601_string": "isoformat()", "day_of_week": "weekday()", "int_timestamp": "timestamp() | int", "epoch": "timestamp() | int",
+    "subtract_days": "subtract(days=1)", "add_days": "add(days=1)", "astimezone": "in_timezone('UTC')",
+}  # fmt: skip
 _BRACES = re.compile(r"\{\{-?[ \t]*(([A-Za-z_]\w*)((?:\.\w+)*)[^{}\n]{0,200}?)[ \t]*-?\}\}")
 _ELSEWHERE = frozenset({"run", "step", "pipeline", "params", "outputs", "datetime", "timedelta"})  # words of other tools too
 _AIRFLOW = ("ti.xcom_pull", "task_instance.", "dag_run.", "var.value.", "var.json.", "dag.dag_id")

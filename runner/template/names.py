@@ -25,6 +25,8 @@ PARTS = {  # what stands behind the dot, for those names whose parts are always 
     "prev_success": ("ds", "ds_nodash", "ts", "logical_date", "data_interval_start", "data_interval_end"),
     "macros": ("ds_add", "ds_format", "datetime", "timedelta", "relativedelta"),
 }
+_FUNCTIONS = ("ds_add", "ds_format", "timedelta", "relativedelta")
+_MOMENTS = ("logical_date", "execution_date", "data_interval_start", "data_interval_end", "due_at")
 WHY_EMPTY = {  # names that some runs do not have
     "prev_ds": "there is no date before: the pipeline has no schedule, or it starts here",
     "next_ds": "there is no date after: the pipeline has no schedule, or it ends here",
@@ -116,7 +118,7 @@ def context(
         "run": lambda: {"name": run.name, "number": run.number, "due_at": moment(run.date.due), "type": run.trigger},
         "prev_success": lambda: _success(prev_success),
         "macros": _macros,
-        **{name: (lambda name=name: _macros()[name]) for name in ("ds_add", "ds_format", "datetime", "timedelta", "relativedelta")},
+        **{name: (lambda name=name: _macros()[name]) for name in PARTS["macros"]},
     }
     days = {
         "ds": lambda: day, "yesterday_ds": lambda: day - timedelta(1), "tomorrow_ds": lambda: day + timedelta(1),
@@ -181,6 +183,12 @@ class Maker:
 
 def _macros() -> Dict[str, Any]:
     return {"ds_add": ds_add, "ds_format": ds_format, "datetime": Maker(), "timedelta": timedelta, "relativedelta": _relativedelta}
+
+
+KINDS: Mapping[str, type] = {  # what a name holds, or a part of run, prev_success and macros; a text where it is not here
+    **dict.fromkeys(_MOMENTS, Moment), **dict.fromkeys(("try_number", "number"), int), "datetime": Maker,
+    **dict.fromkeys(_FUNCTIONS, object),
+}
 
 
 def _relativedelta(**units: int) -> Any:

@@ -49,6 +49,13 @@ _ALLOWED: Tuple[Tuple[type, str, FrozenSet[str]], ...] = (
     (Maker, "datetime", _words("strptime fromisoformat")),
     (LoopContext, "loop", _words("index index0 revindex revindex0 first last length previtem nextitem cycle changed depth")),
 )
+
+
+def words_of(kind: type) -> FrozenSet[str]:
+    """What may be asked of a value of that kind."""
+    return next((words for each, _, words in _ALLOWED if issubclass(kind, each)), frozenset())
+
+
 _GUARDED = {"replace": filters.replace, "join": lambda between, items: filters.join(items, between), "zfill": filters.zfill}
 
 

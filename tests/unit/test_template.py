@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner import model, template
-from runner.template import filters
+from runner.template import filters, names, sandbox
 
 SEOUL = ZoneInfo("Asia/Seoul")
 NAMES = {"region": "KR", "n": 3, "tables": ["a", "b"], "none": None, "title": "it's \\ 100%", "flag": True, "map": {"items": "x", "k": 1}}
@@ -129,6 +129,21 @@ FAULTS = [
     ("<< outputs.publish.rows >>", 1, 1, "not upstream", "needs: publish"),
     ("<< outputs.load >> << outputs['zz'].x >>", 1, 20, "'zz' is not upstream", ""),
     ("<< run.nmae >>", 1, 1, "run has no 'nmae'", "run.name"),
+    ("<< ds.foo >>", 1, 1, "ds has no 'foo'", "it has capitalize, count"),
+    ("<< ds.uper() >>", 1, 1, "ds has no 'uper'", "did you mean ds.upper?"),
+    ("<< ds.strftime('%Y') >>", 1, 1, "ds has no 'strftime'", "ds is a text: write logical_date.strftime"),
+    ("<< ts.year >>", 1, 1, "ts has no 'year'", "write logical_date.year"),
+    ("<< prev_ds.month >>", 1, 1, "prev_ds has no 'month'", "ds_format(prev_ds, "),
+    ("<< logical_date.format('YYYY') >>", 1, 1, "logical_date has no 'format'", "write logical_date.strftime('%Y-%m-%d')"),
+    ("<< data_interval_end.yaer >>", 1, 1, "data_interval_end has no 'yaer'", "data_interval_end.year"),
+    ("<< run.due_at.to_date_string() >>", 1, 1, "run.due_at has no", "run.due_at.strftime("),
+    ("<< prev_success.logical_date['foo'] >>", 1, 1, "prev_success.logical_date has no 'foo'", "it has add, "),
+    ("<< prev_success.ds.weekday() >>", 1, 1, "prev_success.ds has no 'weekday'", "ds_format(prev_success.ds, "),
+    ("<< datetime.timedelta(days=1) >>", 1, 1, "datetime has no 'timedelta'", "write timedelta alone"),
+    ("<< macros.datetime.strptim('1', '%d') >>", 1, 1, "macros.datetime has no 'strptim'", "macros.datetime.strptime"),
+    ("<< try_number.real >>", 1, 1, "try_number has no 'real'", "it is a number"),
+    ("<< ds_add.x >>", 1, 1, "ds_add has no 'x'", "it is a function"),
+    ("<% if logical_date.format('E') == 'Mon' %>\n<% endif %>", 1, 1, "logical_date has no 'format'", "strftime"),
     ("<< ds | ds_nodahs >>", 1, 1, "no filter 'ds_nodahs'", "ds_nodash"),
     ("<< ds is defned >>", 1, 1, "no test 'defned'", "defined"),
     ("<< ds if params.flag >>", 1, 1, "without else", "else"),
@@ -161,6 +176,33 @@ def test_faults_have_a_place_and_a_remedy(text, line, column, message, hint):
     first = found[0]
     assert (first.line, first.column, first.severity) == (line, column, "error")
     assert message in first.message and hint in first.hint
+
+
+def test_a_check_refuses_what_the_sandbox_would_refuse_of_a_name():
+    """Names and parts, each with every word that any value has: before the run and in the run the same are good."""
+    context = make_context(prev_success=make_date(), previous=make_date(), following=make_date())
+    environment = sandbox.env()
+    values = {name: context[name] for name in template.NAMES - {"params", "outputs", *names.PARTS}}
+    values.update({f"{name}.{part}": context[name][part] for name, parts in names.PARTS.items() for part in parts})
+    words = {word for _, _, allowed in sandbox._ALLOWED for word in allowed} | {"foo", "format", "real", "days", "now", "ds"}
+    for name, value in values.items():
+        for word in words:
+            try:
+                environment.getattr(value, word)
+                good = True
+            except sandbox.SecurityError:
+                good = False
+            assert (faults(f"<< {name}.{word} >>") == []) == good, (name, word)
+
+
+def test_the_manual_lists_what_may_stand_behind_a_dot():
+    paragraph = " ".join(re.search(r"^Behind the dot of a date .*?\n\n", MANUAL, re.M | re.S).group().split())
+    assert f"`{sandbox._MOMENT}`" in paragraph and f"`{sandbox._TEXT}`" in paragraph
+
+
+def test_an_entry_of_a_text_is_no_attribute():
+    assert faults("<< ds[0] >> << ds[:4] >> << ds['upper']() >> << run.name[0] >>") == []
+    assert faults("<% for ds in params.tables %>\n<< ds.foo >>\n<% endfor %>") == []  # a name of the text's own
 
 
 def test_all_faults_of_a_text_are_found_at_once():
