@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import List
+from typing import Any, List, Tuple
 
 import click
 
@@ -11,6 +11,7 @@ from runner import model
 from runner.cli import table
 from runner.cli.app import App
 from runner.cli.completion import complete_pipeline
+from runner.errors import RunnerError
 
 
 @click.command()
@@ -25,10 +26,12 @@ def plan(app: App, pipeline, date, params, chosen, whole_env, as_json):
     """Print every command that `runner run` with the same words would execute; touches nothing.
 
     What a step hands on (<< outputs.step.key >>) is not known before it ran and stays as it is written.
+    A step that could not start says why; the exit code is then 1.
     """
     from runner import acts, workorder
     from runner import params as params_module
     from runner.plan import RunPlan
+    from runner.template import TemplateError
 
     spec = app.pipeline(pipeline)
     values = params_module.resolve(spec, params, app.environ)
@@ -37,19 +40,38 @@ def plan(app: App, pipeline, date, params, chosen, whole_env, as_json):
     run = acts.preview_run(spec, when, values, app.clock.now())
     site = workorder.Site(app.environ, app.config.step_python, app.config.home)
     order = [name for name in _order(spec, RunPlan(spec, {})) if not chosen or name in chosen]
-    jobs = []
-    for name in order:
-        step = spec.step(name)
-        folder = workorder.attempt_folder(app.config.runs_folder, run, name, 1)
-        jobs.append((step, workorder.make_job(spec, run, step, 1, folder, site, outputs={}, prev_success=_prev(app, spec, run), preview=True)))
+    previous = _prev(app, spec, run)
+    jobs: List[Tuple[model.Step, Any]] = []  # a step with its job, or with what keeps it from starting
+    for step in map(spec.step, order):
+        folder = workorder.attempt_folder(app.config.runs_folder, run, step.id, 1)
+        try:
+            job: Any = workorder.make_job(spec, run, step, 1, folder, site, outputs={}, prev_success=previous, preview=True)
+        except (TemplateError, OSError) as error:  # the other steps are shown all the same
+            job = _cannot_start(spec, step, error)
+        jobs.append((step, job))
+    faults = [job for _, job in jobs if isinstance(job, RunnerError)]
     if as_json:
         app.out_json({"run": run.name, "ds": f"{when.logical:%Y-%m-%d}", "logical_date": when.logical, "due_at": when.due,
                       "data_interval_start": when.interval_start, "data_interval_end": when.interval_end, "params": values,
                       "steps": [{"id": step.id, "kind": step.kind, "needs": list(step.needs), "when": step.when,
-                                 **workorder.as_dict(job, site)} for step, job in jobs]})
-        return 0
-    _print_plan(app, spec, run, jobs, site, whole_env)
-    return 0
+                                 **({"error": job.message} if job in faults else workorder.as_dict(job, site))} for step, job in jobs]})
+    else:
+        _print_plan(app, spec, run, jobs, site, whole_env)
+    for fault in faults:
+        app.say(f"{click.style('runner: ', fg='red', bold=True)}{fault.message}\n  {fault.hint}")
+    return 1 if faults else 0
+
+
+def _cannot_start(spec: model.Pipeline, step: model.Step, error: Exception) -> RunnerError:
+    """What would keep a step from starting, with the place of the step."""
+    from runner.spec.check import shown_path
+
+    if isinstance(error, RunnerError):
+        what, hint = error.message, error.hint
+    else:
+        what, hint = f"{error.filename}: {error.strerror}", "put the file there, or correct the path"
+    file = shown_path(spec.path)
+    return RunnerError(f"{file}:{step.line}: step {step.id}: {what}", hint or f"type: runner check {file}")
 
 
 def _prev(app: App, spec: model.Pipeline, run: model.Run):
@@ -91,6 +113,9 @@ def _print_plan(app: App, spec, run, jobs, site, whole_env: bool) -> None:
     for number, (step, job) in enumerate(jobs, 1):
         app.out()
         app.out(click.style(f"[{number}/{len(jobs)}] {step.id}", bold=True) + f"  ({step.kind})" + _conditions(step))
+        if isinstance(job, RunnerError):
+            app.out(f"  cannot start: {job.message}")
+            continue
         if not job.argv:
             app.out("  nothing to run")
             continue

@@ -106,6 +106,27 @@ def test_plan_shows_the_argv_and_environment_that_the_process_gets(runner):
         assert f"{name}={value}" in lines, name
 
 
+def test_plan_says_which_step_cannot_start_and_shows_the_others(runner):
+    runner.write("mart.yaml", """
+        steps:
+          - {id: a, bash: "echo << ds >>"}
+          - {id: b, needs: a, bash: "echo << prev_ds >>"}
+          - id: c
+            needs: a
+            hive: {file: /nowhere/x.hql}
+          - {id: d, needs: a, bash: "echo fine"}
+    """)
+    done = runner("plan", "mart.yaml", "--date", "2026-02-28", code=1)
+    assert "| echo 2026-02-28" in done.stdout and "| echo fine" in done.stdout
+    assert done.stdout.count("  cannot start: ") == 2
+    assert "runner: mart.yaml:4: step b: << prev_ds >>: there is no date before" in done.stderr and "default('x', true)" in done.stderr
+    assert "runner: mart.yaml:5: step c: /nowhere/x.hql: No such file or directory\n  put the file there" in done.stderr
+    found = {step["id"]: step for step in runner.json("plan", "mart.yaml", "--date", "2026-02-28", code=1)["steps"]}
+    assert found["d"]["argv"] and "error" not in found["d"]
+    assert found["c"]["error"].startswith("mart.yaml:5: step c: /nowhere/x.hql") and "argv" not in found["c"]
+    assert runner("plan", "mart.yaml", "--step", "d").returncode == 0
+
+
 def test_plan_touches_nothing(runner):
     runner.write("mart.yaml", CHAIN)
     runner("plan", "mart.yaml", "--date", "2026-02-28")
