@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import sqlite3
 
 import pytest
 
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 CHAIN = """
     params:
       region: {type: string, enum: [KR, US], default: KR}
@@ -56,6 +58,18 @@ def test_the_same_date_twice_says_what_to_type(runner):
     again = runner("run", "mart.yaml", "--date", "2026-02-28", code=1)
     assert "exists (success)" in again.stderr and "rerun" in again.stderr and "--new" in again.stderr
     assert runner("run", "mart.yaml", "--date", "2026-02-28", "--new").stdout.startswith("mart@2026-02-28#2")
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.ko.md"])
+def test_the_readme_shows_what_its_example_prints(runner, page):
+    with open(os.path.join(ROOT, page), encoding="utf-8") as file:
+        text = file.read()
+    runner.write("mart.yaml", re.search(r"```yaml\n(# mart.yaml\n.*?)```", text, re.S).group(1))
+    shown = re.search(r"^\$ runner run mart.yaml --date 2026-02-28\n(.*?)^\$", text, re.M | re.S).group(1)
+    done = runner("run", "mart.yaml", "--date", "2026-02-28", code=1)
+    told = [line for line in (done.stderr + done.stdout).splitlines() if not line.startswith("made ")]
+    timeless = [re.sub(r"\d\d:\d\d:\d\d|\d+\.\ds", "#", line) for line in (*told, *shown.splitlines())]
+    assert sorted(timeless[: len(told)]) == sorted(timeless[len(told) :])  # two streams here, one on a terminal
 
 
 def test_plan_is_the_run_byte_for_byte(runner):
