@@ -52,14 +52,15 @@ class Watch:
 
     `fd` becomes readable when something happened; it stays the same for life, and is None where the kernel has no
     inotify. `mode` is inotify or polling, and may change with the folder; `reason` says why, in words. In polling mode
-    call `changed` every now and then.
+    `fd` is silent: call `changed` every now and then.
     """
 
     def __init__(self, folder: str, leave_out: Sequence[str] = ()):
-        """`leave_out`: what begins with one of these absolute paths is none of it (a database beside the pipelines)."""
+        """`leave_out`: absolute paths that are none of it, with what lies in them or is named after them (runner.db-wal)."""
         self.folder = os.path.abspath(folder)
         self.mode, self.reason = "polling", ""
         self._leave_out = tuple(map(os.path.realpath, leave_out))
+        self._leave_out_inside = tuple(path + os.sep for path in self._leave_out)
         self._watched: Dict[int, _Interest] = {}
         self._folders: Dict[int, str] = {}
         self._snapshot: Optional[Dict[str, Tuple[int, ...]]] = None
@@ -132,6 +133,7 @@ class Watch:
         except _Unwatchable as why:
             for wd in list(self._watched):
                 self._give_up(wd)
+            self._drain()  # of the watches' own ends: the descriptor is silent from now on
             self.mode, self.reason, self._snapshot = "polling", str(why), _snapshot(self._walk())
 
     def _apply(self, plan: Dict[str, _Interest]) -> None:
@@ -183,7 +185,7 @@ class Watch:
     # -- looking
 
     def _left_out(self, path: str) -> bool:
-        return bool(self._leave_out) and path.startswith(self._leave_out)
+        return path.startswith(self._leave_out) and (not path.endswith(SUFFIXES) or path.startswith(self._leave_out_inside))
 
     def _walk(self) -> Iterator[Tuple[str, str, str]]:
         """(kind, folder, name) of everything that counts.

@@ -197,7 +197,7 @@ def test_state_beside_the_pipelines_can_be_left_out(watching, folder):
     (folder / "runs" / "mart" / "x.yaml").write_text("x")
     (folder / "runs" / "other").mkdir()
     assert not watch.changed()
-    rewrite(folder)
+    (folder / "runs_of_the_night.yaml").write_text("steps: []\n")
     assert told(watch)
 
 
@@ -489,6 +489,7 @@ def test_network_file_systems_are_polled_and_no_watch_is_kept(folder, monkeypatc
     assert watch.changed()
     assert (watch.mode, kept(watch)) == ("polling", 0)
     assert "nfs4" in watch.reason and watch.fd is not None
+    assert not select.select([watch.fd], [], [], 0)[0], "a loop that waits for it would never sleep again"
     assert not watch.changed()
     rewrite(folder)
     assert told(watch)
