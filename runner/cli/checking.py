@@ -10,7 +10,7 @@ import click
 
 from runner import model
 from runner.cli.app import App
-from runner.errors import EnvironmentFault
+from runner.errors import EnvironmentFault, NotFound
 
 STDIN = "-"
 NEXT_RUNS = 3
@@ -31,7 +31,7 @@ def check(app: App, paths, strict, name, as_json):
     if STDIN in paths:
         files, problems, good = _check_stdin(app, name or "")
     else:
-        files, problems = check_all(app, [_place(app, path) for path in paths] or [_folder(app)])
+        files, problems = check_all(app, _places(app, paths) if paths else [_folder(app)])
         good = None
     errors = [problem for problem in problems if strict or problem.severity == "error"]
     if as_json:
@@ -44,9 +44,25 @@ def check(app: App, paths, strict, name, as_json):
     return 1 if errors else 0
 
 
+def _places(app: App, paths: Sequence[str]) -> List[str]:
+    """Each path, or the file of a pipeline's name. Raises NotFound for a folder that was named and holds no pipeline."""
+    from runner.spec import folder
+
+    places = [_place(app, path) for path in paths]
+    for place in places:
+        if os.path.isdir(place) and not folder.find([place]):
+            raise NotFound(f"{place}: there is no pipeline file in this folder", "give a .yaml file, a folder that holds some, or the name of a pipeline")
+    return places
+
+
 def _place(app: App, path: str) -> str:
-    """A path, or the file of a pipeline's name."""
-    return path if os.path.exists(path) else app.pipeline_path(path)
+    if not os.path.exists(path):
+        return app.pipeline_path(path)
+    if os.path.isdir(path) and os.path.basename(path) == path and path in app.pipeline_names():
+        place = app.pipeline_path(path)  # as `run` and `plan` take that word; a pipeline often has a folder of its name
+        app.say(f"{path}: the pipeline {place}; the folder here is checked by: runner check ./{path}")
+        return place
+    return path
 
 
 def _folder(app: App) -> str:

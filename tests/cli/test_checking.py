@@ -43,6 +43,26 @@ def test_a_pipeline_may_be_named(call, folder):
         call(check, "nobody")
 
 
+def test_a_folder_here_does_not_hide_a_pipeline_of_its_name(call, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good").mkdir()
+    code, out, err = call(check, "good")
+    assert (code, out) == (0, "")
+    assert err.splitlines()[:2] == [f"good: the pipeline {folder}/good.yaml; the folder here is checked by: runner check ./good", "1 file is good"]
+    (folder / "good.yaml").write_text(BAD)
+    assert call(check, "good")[0] == 1
+
+
+@pytest.mark.parametrize("word", ["empty", "./empty", "empty/"])
+def test_a_named_folder_without_pipelines_is_no_success(call, folder, tmp_path, monkeypatch, word):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NotFound, match="no pipeline file in this folder"):
+        call(check, str(folder), word)
+    (tmp_path / "empty" / "one.yaml").write_text(GOOD)
+    assert call(check, word)[0] == 0
+
+
 def test_all_faults_of_the_folder_come_in_a_form_that_vim_reads(call, folder):
     for name in ("one", "two"):
         (folder / f"{name}.yaml").write_text(BAD)
