@@ -316,12 +316,12 @@ def _python_for_steps(app: App) -> Iterator[Finding]:
     python = app.config.step_python
     place = shutil.which(os.path.expanduser(python))
     if place is None:
-        yield Finding(FAIL, "step python", f"{python} is not to be found: python steps cannot run", "set `python:` in settings.yaml to an interpreter")
+        yield Finding(FAIL, "step python", f"{python} is not to be found: python steps cannot run", "set `step_python:` in settings.yaml to an interpreter")
         return
     try:
         out = subprocess.run([place, "--version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
     except (OSError, subprocess.TimeoutExpired) as error:
-        yield Finding(FAIL, "step python", f"{place} does not answer: {error}", "set `python:` in settings.yaml to another interpreter")
+        yield Finding(FAIL, "step python", f"{place} does not answer: {error}", "set `step_python:` in settings.yaml to another interpreter")
         return
     yield Finding(OK, "step python", f"{place}, {out.stdout.decode('utf-8', 'replace').strip()}")
 

@@ -101,7 +101,17 @@ def test_a_network_file_system_is_refused(app, monkeypatch):
 def test_an_interpreter_for_steps_that_is_not_there(app, tmp_path):
     app.environ = {**app.environ, "RUNNER_STEP_PYTHON": str(tmp_path / "none")}
     (found,) = module._python_for_steps(app)
-    assert found.level == "FAIL" and "settings.yaml" in found.remedy
+    assert found.level == "FAIL" and "set `step_python:` in settings.yaml" in found.remedy
+
+
+def test_remedies_name_settings_that_there_are():
+    import inspect
+    import re
+
+    from runner.config import SETTINGS
+
+    named = re.findall(r"set `(\w+):` in settings", inspect.getsource(module))
+    assert named and set(named) <= set(SETTINGS)
 
 
 def test_a_home_that_is_not_there_yet_is_no_fault(tmp_path):
