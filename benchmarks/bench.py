@@ -1,6 +1,6 @@
 """All measurements of the core, as ratios against this machine's own limit in the same run.
 
-    benchmarks/run [NAME ...]     names: chain fan gap days file start memory check
+    benchmarks/run [NAME ...]     names: chain fan gap days file start memory check; of the daemon: idle same restart inside
 
 `limit` is a C loop (limit.c) that starts the same `bash -c ':'` processes and keeps nothing. Ours keeps a durable record,
 a log file and an exit status for each step. Every pair is measured in turn, several times; the median counts.
@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import daemon
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
@@ -211,6 +213,7 @@ def bench_check(b: Bench) -> None:
 
 
 ALL = {name[6:]: function for name, function in list(globals().items()) if name.startswith("bench_")}
+ALL.update({name: lambda b, function=function: function(b, say) for name, function in daemon.ALL.items()})
 
 
 def main() -> None:

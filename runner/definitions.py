@@ -8,7 +8,7 @@ from typing import Any
 from runner import model
 from runner.store import Store
 
-KEPT = 512  # parsed definitions in memory
+KEPT = 2000  # parsed definitions in memory, some 10 kB each
 
 
 class Definitions:
@@ -24,14 +24,20 @@ class Definitions:
         return self.get(run.definition)
 
     def get(self, digest: str) -> model.Pipeline:
+        """As `of`, by content hash."""
         found = self._known.get(digest)
         if found is None:
             from runner.spec.check import load_text
 
             row = self._store.definition(digest)
-            found = self._known[digest] = load_text(row["text"], row["path"], row["pipeline"], self._site)
-            if len(self._known) > KEPT:
-                self._known.popitem(last=False)
+            found = load_text(row["text"], row["path"], row["pipeline"], self._site)
+            self.keep(digest, found)
         else:
             self._known.move_to_end(digest)
         return found
+
+    def keep(self, digest: str, pipeline: model.Pipeline) -> None:
+        """Remember one that was parsed elsewhere."""
+        self._known[digest] = pipeline
+        if len(self._known) > KEPT:
+            self._known.popitem(last=False)

@@ -13,6 +13,7 @@ from typing import Callable, Dict, List, Optional, Tuple
 from runner import model, schedule
 from runner.clock import Clock, from_text, to_text
 from runner.daemon.watch import settled
+from runner.definitions import Definitions
 from runner.errors import InvalidPipeline, NotFound
 from runner.spec import folder
 from runner.spec.check import Site, load_text, name_of
@@ -27,8 +28,11 @@ _TICK = timedelta(microseconds=1)
 class Catalogue:
     """Keeps the `pipelines` rows in step with the folder."""
 
-    def __init__(self, store: Store, place: str, site: Site, clock: Clock, say: Callable[[str], None]):
-        """`place`: the pipelines folder. `say` takes a line for the daemon's log."""
+    def __init__(
+        self, store: Store, place: str, site: Site, clock: Clock, say: Callable[[str], None], definitions: Optional[Definitions] = None
+    ):
+        """`place`: the pipelines folder. `say` takes a line for the daemon's log. `definitions` is handed what was parsed."""
+        self._definitions = definitions
         self._store, self._place, self._site, self._clock, self._say = store, place, site, clock, say
         self._stats: Dict[str, Tuple[int, ...]] = {}  # path -> what it was when it was read
         self._missing = False
@@ -96,6 +100,8 @@ class Catalogue:
             first = error.problems[0]
             self._faulty(name, path, row, f"line {first.line}: {first.message}", now)
             return
+        if self._definitions:
+            self._definitions.keep(digest, pipeline)
         self._store.pipelines.place(name, path, self._store.keep_definition(pipeline, now), twice, now)
         if not row or row.definition != digest or row.problem or row.gone_at:
             self._say(f"pipeline {name}: {'new' if not row or row.gone_at else 'changed'}" + (f"; {twice}" if twice else ""))

@@ -145,7 +145,7 @@ class _Life:
         self._watch = self._open(Watch(config.pipelines, leave_out=_own_files(config)))
         if self._watch.fd is not None:
             self._executor.watch(self._watch.fd)
-        self._catalogue = Catalogue(self._store, config.pipelines, site, clock, self._log.info)
+        self._catalogue = Catalogue(self._store, config.pipelines, site, clock, self._log.info, definitions)
         self._dispatch = Dispatch(self._store, definitions, self._environ, self._log.info)
         self._guard = ClockGuard(clock.now(), clock.monotonic())
         self._chores = Chores(config, self._environ, clock, self._log.info)

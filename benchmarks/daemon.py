@@ -1,0 +1,151 @@
+"""Measurements of the daemon: what it costs when idle, how late it is, how fast it comes back. Called by bench.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+
+UTC = timezone.utc
+IDLE_SECONDS = float(os.environ.get("BENCH_IDLE", "60"))
+
+
+class House:
+    """A home of its own with a daemon."""
+
+    def __init__(self, bench, name: str):
+        self.home = os.path.join(bench.folder, name)
+        self.pipelines = os.path.join(self.home, "pipelines")
+        os.makedirs(self.pipelines)
+        self.env = {**bench.env, "RUNNER_HOME": self.home, "RUNNER_TIMEZONE": "UTC"}
+
+    def write(self, name: str, text: str) -> None:
+        with open(os.path.join(self.pipelines, name + ".yaml"), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def runner(self, *words: str) -> str:
+        return subprocess.run([sys.executable, "-m", "runner", *words], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              check=True, encoding="utf-8").stdout
+
+    def rows(self, text: str) -> list:
+        """Read only, from outside, as a bystander."""
+        connection = sqlite3.connect(f"file:{self.home}/runner.db?mode=ro", uri=True, timeout=30)
+        try:
+            return connection.execute(text).fetchall()
+        finally:
+            connection.close()
+
+    def wait(self, check, seconds: float = 300.0) -> float:
+        """Seconds until `check` is true."""
+        begin = time.perf_counter()
+        while not check():
+            if time.perf_counter() - begin > seconds:
+                sys.exit(f"benchmark: waited {seconds:g} s in vain in {self.home}")
+            time.sleep(0.01)
+        return time.perf_counter() - begin
+
+    @contextmanager
+    def daemon(self):
+        log = os.path.join(self.home, "daemon.log")
+        size = os.path.getsize(log) if os.path.exists(log) else 0
+        process = subprocess.Popen([sys.executable, "-m", "runner", "daemon"], env=self.env, stdout=subprocess.DEVNULL)
+        try:
+            self.wait(lambda: os.path.exists(log) and os.path.getsize(log) > size)
+            yield process
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def memory_mb(pid: int) -> float:
+    with open(f"/proc/{pid}/status") as file:
+        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)) / 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def moment(text: str) -> float:
+    return datetime.fromisoformat(text[:26]).replace(tzinfo=UTC).timestamp()
+
+
+def bench_idle(b, say) -> None:
+    house = House(b, "idle")
+    for i in range(100):
+        house.write(f"p{i}", f"schedule: '{i % 60} 1 * * *'\nsteps:\n" + "".join(f"  - id: s{n}\n    bash: echo << ds >>\n" for n in range(10)))
+    with house.daemon() as process:
+        house.wait(lambda: house.rows("SELECT count(*) FROM pipelines WHERE next_due IS NOT NULL")[0][0] == 100)
+        before, begin = cpu_seconds(process.pid), time.perf_counter()
+        time.sleep(IDLE_SECONDS)
+        share = (cpu_seconds(process.pid) - before) / (time.perf_counter() - begin) * 100
+        rss = memory_mb(process.pid)
+    say("daemon, idle, 100 pipelines", f"{rss:.0f} MB resident", None, "< 45 MB", rss < 45)
+    say("", f"{share:.2f} % of a core over {IDLE_SECONDS:g} s", None, "< 0.2 %", share < 0.2)
+
+
+def bench_same(b, say) -> None:
+    """1000 pipelines that are due in the same instant."""
+    low = b.limit_seconds(1000, 8)
+    house = House(b, "same")
+    due = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=20)
+    for i in range(1000):
+        house.write(f"p{i}", f"schedule: '@once'\nstart_date: '{due:%Y-%m-%dT%H:%M:%S}'\nsteps:\n  - id: a\n    bash: ':'\n")
+    with house.daemon():
+        house.wait(lambda: house.rows("SELECT count(*) FROM runs WHERE state = 'success'")[0][0] == 1000)
+    rows = house.rows("SELECT min(started_at), max(ended_at) FROM attempts GROUP BY run_id")
+    late = sorted(moment(start) - due.timestamp() for start, _ in rows)
+    took = max(moment(end) for _, end in rows) - due.timestamp()
+    ratio = low / took
+    say("1000 pipelines due at once", f"{1000 / took:.0f} runs/s, limit {1000 / low:.0f}", ratio, ">= 0.4 x limit", ratio >= 0.4)
+    say("", f"lateness of starts p50 {statistics.median(late):.2f} s, p99 {late[989]:.2f} s; the first {late[0] * 1000:.0f} ms")
+
+
+def bench_restart(b, say) -> None:
+    """A daemon that finds 10,000 live attempts of 100 runs; their processes are gone, which is looked at for each."""
+    house = House(b, "restart")
+    steps = "".join(f"  - id: s{n}\n    bash: sleep 1000\n" for n in range(100))
+    for i in range(100):
+        house.write(f"p{i}", "defaults: {retries: 1, retry_delay: 1d}\nsteps:\n" + steps)
+    for i in range(100):
+        house.runner("trigger", f"p{i}", "--date", "2026-01-01")
+    connection = sqlite3.connect(f"{house.home}/runner.db")
+    now = "2026-01-01T00:00:00.000000Z"
+    connection.execute("UPDATE runs SET state = 'running', started_at = ?, engine = '1-dead'", (now,))
+    connection.execute("UPDATE step_runs SET state = 'running', tries = 1, started_at = ?", (now,))
+    connection.execute("INSERT INTO attempts (run_id, step, number, state, folder, started_at) SELECT run_id, step, 1, 'running', ? || '/' || run_id || '/' || step || '.1', ? FROM step_runs", (house.home + "/runs/x", now))
+    connection.commit()
+    connection.close()
+    for run, step in house.rows("SELECT run_id, step FROM step_runs"):
+        folder = f"{house.home}/runs/x/{run}/{step}.1"
+        os.makedirs(folder)
+        with open(folder + "/start", "w") as file:
+            file.write("999999 another-boot .\n")
+    begin = time.perf_counter()
+    with house.daemon():
+        house.wait(lambda: house.rows("SELECT count(*) FROM attempts WHERE state = 'lost'")[0][0] == 10000)
+        took = time.perf_counter() - begin
+    say("restart with 10,000 live rows", f"{took:.2f} s until each was examined and written", None, "< 2 s", took < 2)
+
+
+def bench_gap_inside(b, say) -> None:
+    """As `gap`, in the daemon."""
+    house = House(b, "gap")
+    house.write("chain", "steps:\n" + "".join(f"  - id: s{i}\n" + (f"    needs: s{i - 1}\n" if i else "") + "    bash: ':'\n" for i in range(100)))
+    with house.daemon():
+        result = json.loads(house.runner("trigger", "chain", "--date", "2026-01-01", "--wait", "--json"))
+    took = moment(result["ended_at"].replace("Z", "")) - moment(result["started_at"].replace("Z", ""))
+    low = b.limit_seconds(100, 1)
+    say("chain of 100 in the daemon", f"{took * 10:.2f} ms a step, limit {low * 10:.2f}", took / low, "<= 2.5 x limit", took / low <= 2.5)
+
+
+ALL = {"idle": bench_idle, "same": bench_same, "restart": bench_restart, "inside": bench_gap_inside}
