@@ -206,7 +206,10 @@ umask "$users_umask"
 if [ "$users_locale" = unset ]; then unset LC_ALL; else export LC_ALL=$users_locale; fi
 fresh=no
 if [ ! -e "$home/pipelines" ] && [ -d "$checkout/pipelines" ]; then
-    mkdir -p "$home"
+    if [ ! -d "$home" ]; then
+        mkdir -p "$(dirname "$home")"
+        (umask "$(printf '%04o' $(($(umask) | 027)))" && mkdir "$home")  # a run's parameters and logs are not for everybody
+    fi
     rm -rf "$home/.pipelines.part"
     cp -R "$checkout/pipelines" "$home/.pipelines.part"
     chmod -R u+w "$home/.pipelines.part"  # the checkout may be read-only

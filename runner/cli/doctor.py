@@ -268,8 +268,13 @@ def _permissions(app: App) -> Iterator[Finding]:
         yield Finding(FAIL, "permissions", f"{path}: not writable for this user", f"chown -R {os.getuid()} {home}", fatal=True)
     if about.st_mode & stat.S_IWOTH:
         yield Finding(WARN, "permissions", f"{home} is writable for everybody: so is what runs", f"chmod o-w {home}")
+    elif about.st_mode & (stat.S_IROTH | stat.S_IXOTH):
+        yield Finding(WARN, "permissions", f"{home} is open to everybody on this server (mode {stat.S_IMODE(about.st_mode):03o})", f"chmod o-rwx {home}")
     elif not closed:
         yield Finding(OK, "permissions", f"mode {stat.S_IMODE(about.st_mode):03o}, writable")
+    if about.st_mode & stat.S_IXOTH and os.path.exists(app.config.database) and os.stat(app.config.database).st_mode & stat.S_IROTH:
+        yield Finding(WARN, "permissions", f"{app.config.database} is readable for everybody: so are the parameters of all runs",
+                      f"chmod o-rwx {app.config.database}*")
 
 
 def _state_paths(app: App) -> Tuple[str, ...]:

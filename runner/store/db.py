@@ -40,6 +40,8 @@ class Database:
         self.path = path
         if not create and not os.path.exists(path):
             raise EnvironmentFault(f"{path}: there is no database yet", "it is made by the first `runner run`")
+        if create:
+            _make_private(path)
         with self._as_fault():
             self.connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             self.connection.row_factory = sqlite3.Row
@@ -151,6 +153,15 @@ class Database:
         return self.version()
 
 
+def _make_private(path: str) -> None:
+    """Make the file before SQLite would, which gives it to all that the umask lets; -wal and -shm take its mode. One that is
+    there keeps its own."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
+    except OSError:
+        pass  # SQLite meets the same and says so
+
+
 def upgrade_file(path: str) -> Tuple[int, int, str]:
     """`runner db upgrade`: copy the file, then upgrade it. Returns (from, to, path of the copy or "")."""
     database = Database.__new__(Database)
@@ -161,6 +172,7 @@ def upgrade_file(path: str) -> Tuple[int, int, str]:
     copy = ""
     if database._tables() and before < migrations()[-1][0]:
         copy = f"{path}.before-{migrations()[-1][0]}"
+        _make_private(copy)
         with sqlite3.connect(copy) as target:
             database.connection.backup(target)
         shutil.copymode(path, copy)

@@ -125,6 +125,17 @@ def test_a_home_everybody_may_write_is_doubtful(app, tmp_path):
     assert [found.level for found in module._permissions(app)] == ["warn"]
 
 
+def test_a_home_or_database_everybody_may_read_is_doubtful(app, store, tmp_path):
+    database = tmp_path / "runner.db"
+    for home, file, levels in ((0o750, 0o640, ["ok"]), (0o750, 0o644, ["ok"]), (0o755, 0o640, ["warn"]), (0o755, 0o644, ["warn", "warn"]),
+                               (0o711, 0o644, ["warn", "warn"])):
+        os.chmod(tmp_path, home)
+        os.chmod(database, file)
+        found = list(module._permissions(app))
+        assert [each.level for each in found] == levels, (oct(home), oct(file))
+        assert all(each.remedy.startswith("chmod o-rwx ") for each in found if each.level == "warn")
+
+
 def test_the_system_without_zones_falls_back_on_the_module(app, monkeypatch):
     import zoneinfo
 

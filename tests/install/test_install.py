@@ -199,6 +199,7 @@ def test_install_twice_upgrade_back_uninstall(tmp_path):
     checkout = copy_checkout(site.folder / "체크 아웃")
     text = site.install(checkout=checkout)
     assert "Hello, world" in text and "success" in text and f"export PATH='{site.prefix}/bin'" in text
+    assert stat.S_IMODE(site.home.stat().st_mode) == 0o750 and stat.S_IMODE((site.home / "runner.db").stat().st_mode) == 0o640
     assert site.runner("--version") == f"runner {VERSION}\n"
     assert "2026-02-28" in site.runner("run", "hello", "--date", "2026-02-28", "--logs")
 
@@ -256,6 +257,13 @@ def test_killed_upgrade_leaves_the_old_version(tmp_path):
     assert done.returncode == 3 and "run install.sh again" in done.stdout
     assert "installing runner" in site.install(checkout=checkout)  # which mends it
     assert site.runner("--version") == "runner 99.0.0\n"
+
+
+def test_a_home_that_is_there_keeps_its_mode(site, checkout):
+    site.home.mkdir(mode=0o755)
+    site.home.chmod(0o755)
+    site.install("--no-first-run", checkout=checkout)
+    assert stat.S_IMODE(site.home.stat().st_mode) == 0o755 and (site.home / "pipelines").is_dir()
 
 
 def test_two_at_once(site, checkout):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
+from datetime import datetime, timezone
 
 import pytest
 
@@ -165,6 +166,26 @@ def test_a_file_that_is_no_database_is_named_with_a_remedy(tmp_path):
     with pytest.raises(EnvironmentFault) as caught:
         Store(str(path))
     assert str(path) in str(caught.value) and "damaged" in caught.value.hint
+
+
+@pytest.mark.parametrize("mask, mode", [(0o000, 0o640), (0o022, 0o640), (0o077, 0o600)])
+def test_a_new_database_is_not_for_everybody(tmp_path, mask, mode):
+    old = os.umask(mask)
+    try:
+        store = Store(str(tmp_path / "runner.db"))
+        store.pipelines.hold("mart", "", "kim", datetime(2026, 2, 28, tzinfo=timezone.utc), "")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        store.close()
+    finally:
+        os.umask(old)
+    assert modes == {"runner.db": mode, "runner.db-wal": mode, "runner.db-shm": mode}
+
+
+def test_a_database_that_is_there_keeps_its_mode(tmp_path):
+    Store(str(tmp_path / "runner.db")).close()
+    os.chmod(tmp_path / "runner.db", 0o644)
+    Store(str(tmp_path / "runner.db")).close()
+    assert (tmp_path / "runner.db").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_missing_database_is_not_made_by_a_reader(tmp_path):
