@@ -15,6 +15,7 @@ import click
 from runner import __version__, daemonlock, logtail, model, ownership
 from runner.cli import table
 from runner.cli.app import SUFFIXES, App
+from runner.cli.asjson import run_json
 from runner.cli.completion import complete_pipeline, complete_run
 from runner.cli.duecache import DueCache
 from runner.cli.finding import find_run, is_worked_on, shown_state, zone_of
@@ -215,8 +216,6 @@ def _say_no_runs(app: App, pipeline: Optional[str], state: Optional[str]) -> Non
 
 def _run_json(app: App, run: model.Run, rows: Sequence[model.StepRun] = ()) -> Dict[str, Any]:
     """A run for programs; its moments in its own zone."""
-    from runner.cli.running import run_json
-
     out = run_json(run, rows)
     if not rows:
         del out["steps"]

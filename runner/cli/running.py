@@ -11,6 +11,7 @@ import click
 from runner import daemonlock, model, ownership, plan
 from runner.cli.app import App, need_writable
 from runner.cli.completion import complete_pipeline, complete_run, complete_step
+from runner.cli.asjson import run_json
 from runner.cli.finding import find_run
 from runner.errors import Conflict, NotFound, UsageError
 
@@ -190,22 +191,6 @@ def _counts(rows: Sequence[model.StepRun]):
     return sorted(counts.items(), key=lambda item: model.STEP_STATES.index(item[0]), reverse=False)
 
 
-def run_json(run: model.Run, rows: Sequence[model.StepRun]) -> dict:
-    """A run for programs."""
-    return {
-        "name": run.name, "pipeline": run.pipeline, "state": run.state, "reason": run.reason,
-        "ds": run.date.logical.strftime("%Y-%m-%d"), "logical_date": run.date.logical, "due_at": run.date.due,
-        "data_interval_start": run.date.interval_start, "data_interval_end": run.date.interval_end,
-        "trigger": run.trigger, "params": dict(run.params), "created_at": run.created_at, "started_at": run.started_at,
-        "ended_at": run.ended_at,
-        "steps": [
-            {"id": row.step, "state": row.state, "reason": row.reason, "tries": row.tries, "started_at": row.started_at,
-             "ended_at": row.ended_at, "retry_at": row.retry_at, "outputs": dict(row.outputs)}
-            for row in rows
-        ],
-    }
-
-
 # ---------------------------------------------------------------------------------------------------------------- rerun
 
 
@@ -258,11 +243,11 @@ def rerun(app: App, run_name, failed, start, everything, resume, keep_definition
     run = acts.reset(store, run, spec, chosen, at=app.clock.now(), who=acts.actor())
     if daemon is None:
         return work(app, store, run, spec, slots, show_logs, quiet, as_json)
-    from runner.cli import triggering
+    from runner.cli import waiting
 
-    triggering.ring(app)
+    waiting.ring(app)
     if wait:
-        return triggering.wait_for(app, store, [run.id], as_json)
+        return waiting.wait_for(app, store, [run.id], as_json)
     if as_json:
         app.out_json(run_json(run, store.step_runs(run.id)))
     else:

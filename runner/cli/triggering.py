@@ -8,30 +8,17 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import click
 
-from runner import daemonlock, model, ownership
+from runner import model
 from runner.cli.app import SUFFIXES, App, need_writable
+from runner.cli.asjson import run_json
 from runner.cli.completion import complete_pipeline, complete_step
+from runner.cli.waiting import WAIT_SECONDS, ring, say_who_runs_it, wait_for
 from runner.errors import Conflict, NotFound, UsageError
 
-WAIT_SECONDS = 0.2
 SHOWN = 40  # dates of a preview
 _json = click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
 _param = click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be given again.")
 _reason = click.option("--reason", default="", metavar="TEXT", help="Why; shown wherever it matters.")
-
-
-def ring(app: App) -> Optional[daemonlock.Daemon]:
-    """Tell the daemon that something was written; None when there is none."""
-    found = daemonlock.look(app.config.home)
-    if found:
-        ownership.ring(app.config.engines_folder, found.owner)
-    return found
-
-
-def say_who_runs_it(app: App, what: str) -> None:
-    """Ring, and tell a person when nobody listens."""
-    if ring(app) is None:
-        app.say(f"  no daemon runs: {what} until one does; type: runner daemon")
 
 
 # -------------------------------------------------------------------------------------------------------------- trigger
@@ -50,7 +37,7 @@ def trigger(app: App, pipeline, date, params, only, new, wait, as_json):
     """Let the daemon run PIPELINE for one date. A date has one run: whoever is second is told so."""
     from runner import acts
     from runner import params as params_module
-    from runner.cli.running import already, run_json
+    from runner.cli.running import already
 
     need_writable(app.config)
     spec = app.pipeline(pipeline)
@@ -73,31 +60,6 @@ def trigger(app: App, pipeline, date, params, only, new, wait, as_json):
     if as_json:
         app.out_json(run_json(run, store.step_runs(run.id)))
     return 0
-
-
-def wait_for(app: App, store, run_ids: Sequence[int], as_json: bool) -> int:
-    """Wait until these runs have ended; 0 when all succeeded."""
-    from runner.cli import table
-    from runner.cli.running import run_json
-
-    left, bad = list(run_ids), 0
-    results: List[Any] = []
-    while left:
-        for run_id in list(left):
-            run = store.run_by_id(run_id)
-            if run.state not in model.RUN_TERMINAL:
-                continue
-            left.remove(run_id)
-            bad += run.state != "success"
-            if as_json:
-                results.append(run_json(run, store.step_runs(run.id)))
-            else:
-                app.out(f"{run.name}  {table.state(run.state)}" + (f"  ({run.reason})" if run.reason else "") + (f"  {len(left)} left" if len(run_ids) > 1 else ""))
-        if left:
-            app.clock.sleep(WAIT_SECONDS)
-    if as_json:
-        app.out_json(results[0] if len(run_ids) == 1 else results)
-    return 1 if bad else 0
 
 
 # ------------------------------------------------------------------------------------------------------------- backfill

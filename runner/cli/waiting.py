@@ -1,0 +1,49 @@
+"""The daemon, as a command meets it: ring it, and wait for what it does."""
+
+from __future__ import annotations
+
+from typing import Any, List, Optional, Sequence
+
+from runner import daemonlock, model, ownership
+from runner.cli.app import App
+from runner.cli.asjson import run_json
+
+WAIT_SECONDS = 0.2  # between looks at a run that the daemon works on
+
+
+def ring(app: App) -> Optional[daemonlock.Daemon]:
+    """Tell the daemon that something was written; None when there is none."""
+    found = daemonlock.look(app.config.home)
+    if found:
+        ownership.ring(app.config.engines_folder, found.owner)
+    return found
+
+
+def say_who_runs_it(app: App, what: str) -> None:
+    """Ring, and tell a person when nobody listens."""
+    if ring(app) is None:
+        app.say(f"  no daemon runs: {what} until one does; type: runner daemon")
+
+
+def wait_for(app: App, store, run_ids: Sequence[int], as_json: bool) -> int:
+    """Wait until these runs have ended; 0 when all succeeded."""
+    from runner.cli import table
+
+    left, bad = list(run_ids), 0
+    results: List[Any] = []
+    while left:
+        for run_id in list(left):
+            run = store.run_by_id(run_id)
+            if run.state not in model.RUN_TERMINAL:
+                continue
+            left.remove(run_id)
+            bad += run.state != "success"
+            if as_json:
+                results.append(run_json(run, store.step_runs(run.id)))
+            else:
+                app.out(f"{run.name}  {table.state(run.state)}" + (f"  ({run.reason})" if run.reason else "") + (f"  {len(left)} left" if len(run_ids) > 1 else ""))
+        if left:
+            app.clock.sleep(WAIT_SECONDS)
+    if as_json:
+        app.out_json(results[0] if len(run_ids) == 1 else results)
+    return 1 if bad else 0
