@@ -66,12 +66,14 @@ class Store:
     ) -> None:
         """Change one state and write the journal. Raises StaleState when the row is not in `frm`.
 
-        `columns` are further values of the row, moments as datetime. `ended_at` is set here, as terminal says.
+        `columns` are further values of the row, moments as datetime. `ended_at` is set here, as terminal says; what had ended
+        keeps its time when a person marks it.
         """
         table, key, moves, terminal = _TABLES[kind]
         if to not in moves.get(frm, ()):
             raise StaleState(f"{kind} {run_id}/{step or ''}: no way from {frm} to {to}")
-        columns["ended_at"] = at if to in terminal else None
+        if not (frm in terminal and to in terminal):
+            columns["ended_at"] = at if to in terminal else None
         if kind == "step":
             columns.setdefault("retry_at", None)
         values = {name: _plain(value) for name, value in columns.items()}

@@ -73,6 +73,29 @@ def test_a_move_expects_a_state_and_writes_the_journal(store, clock):
         ("run", None, "queued"), ("run", "queued", "running")]
 
 
+def test_what_ended_keeps_its_time_when_it_is_marked(store, clock):
+    run = add_run(store, PIPELINE, clock)
+    began = clock.now()
+    with store.transaction():
+        store.move("run", run.id, "queued", "running", began, started_at=began)
+        store.move("step", run.id, "pending", "running", began, step="a", started_at=began)
+    clock.advance(5)
+    ended = clock.now()
+    with store.transaction():
+        store.move("step", run.id, "running", "failed", ended, step="a")
+        store.move("run", run.id, "running", "failed", ended)
+    clock.advance(3600)
+    with store.transaction():
+        store.move("step", run.id, "failed", "success", clock.now(), step="a")
+        store.move("step", run.id, "pending", "skipped", clock.now(), step="b")
+        store.move("run", run.id, "failed", "success", clock.now())
+    assert [row.ended_at for row in store.step_runs(run.id)] == [ended, clock.now()]
+    assert store.run_by_id(run.id).ended_at == ended
+    with store.transaction():
+        store.move("run", run.id, "success", "queued", clock.now())
+    assert store.run_by_id(run.id).ended_at is None
+
+
 def test_a_move_that_no_table_allows_is_refused(store, clock):
     run = add_run(store, PIPELINE, clock)
     with pytest.raises(StaleState):
