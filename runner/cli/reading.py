@@ -20,6 +20,7 @@ from runner.cli.completion import complete_pipeline, complete_run
 from runner.cli.duecache import DueCache
 from runner.cli.finding import find_run, is_worked_on, shown_state, zone_of
 from runner.clock import from_text
+from runner.errors import InvalidPipeline
 from runner.spec import folder
 
 _json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -248,8 +249,9 @@ def status(app: App, run_name, as_json):
         out["worked_on_by"] = ownership.about(app.config.engines_folder, run.engine) if is_worked_on(app, run) else None
         app.out_json(out)
         return
-    app.out("\n".join([*_header(app, store, run, waits), "", *_steps(app, run, rows), *_failed_logs(store, run, rows)]))
-    for line in _what_next(app, run, rows):
+    failed = _failed(app, store, run, rows)
+    app.out("\n".join([*_header(app, store, run, waits), "", *_steps(app, run, rows), *_failed_logs(store, run, failed)]))
+    for line in _what_next(app, run, failed):
         app.say("  " + line)
 
 
@@ -315,8 +317,21 @@ def _steps(app: App, run: model.Run, rows: Sequence[model.StepRun]) -> List[str]
     return table.columns(("step", "state", "took", "tries", "reason"), cells, _limit())
 
 
-def _failed_logs(store, run: model.Run, rows: Sequence[model.StepRun]) -> Iterator[str]:
+def _failed(app: App, store, run: model.Run, rows: Sequence[model.StepRun]) -> List[str]:
+    """The failed steps; those that made the run fail first, before those that are allowed to."""
     failed = [row.step for row in rows if row.state == "failed"]
+    if len(failed) < 2:
+        return failed
+    from runner.definitions import Definitions
+
+    try:
+        allowed = {step.id for step in Definitions(store, app.site()).of(run).steps if step.allow_failure}
+    except InvalidPipeline:  # a text of an older version
+        return failed
+    return sorted(failed, key=lambda step: step in allowed)
+
+
+def _failed_logs(store, run: model.Run, failed: Sequence[str]) -> Iterator[str]:
     for step in failed[:FAILED_SHOWN]:
         attempts = store.attempts(run.id, step)
         lines = logtail.last_lines(os.path.join(attempts[-1].folder, "log"), LOG_LINES) if attempts else []
@@ -329,9 +344,8 @@ def _failed_logs(store, run: model.Run, rows: Sequence[model.StepRun]) -> Iterat
         yield f"... and {len(failed) - FAILED_SHOWN} more failed steps"
 
 
-def _what_next(app: App, run: model.Run, rows: Sequence[model.StepRun]) -> Iterator[str]:
+def _what_next(app: App, run: model.Run, failed: Sequence[str]) -> Iterator[str]:
     if run.state in model.RUN_TERMINAL:
-        failed = [row.step for row in rows if row.state == "failed"]
         if failed:
             yield f"runner logs {run.name} {failed[0]}   what it printed"
         if run.state != "success":

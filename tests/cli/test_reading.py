@@ -114,6 +114,21 @@ def test_a_failed_run_says_what_failed_its_last_words_and_what_to_type(call, fai
     ]
 
 
+def test_the_step_that_made_the_run_fail_comes_before_one_that_may_fail(call, store, clock, attempt, move):
+    import dataclasses
+
+    text = "steps:\n  - {id: may, bash: exit 1, allow_failure: true}\n  - {id: must, bash: exit 1}\n"
+    pipeline = dataclasses.replace(make_pipeline(make_step("may", allow_failure=True), make_step("must"), name="rules"), text=text)
+    run = add_run(store, pipeline, clock)
+    move(run, "running")
+    for step in ("may", "must"):
+        attempt(run, step, b"words of %s\n" % step.encode(), "failed", reason="exit 1")
+    move(run, "failed", reason="failed: must")
+    _, out, err = call(status, run.name)
+    assert err.splitlines()[0] == f"  runner logs {run.name} must   what it printed"
+    assert out.index("==> must") < out.index("==> may")
+
+
 def test_a_run_whose_process_died_is_called_interrupted(call, store, run, move, app):
     owner = ownership.Owner(app.config.engines_folder, "runner run mart")
     with store.transaction():
@@ -167,7 +182,7 @@ def test_runs_are_listed_newest_first(call, store, clock, failed):
     _, out, err = call(runs)
     assert out.splitlines() == [
         "run              state     started              took  trigger  reason",
-        "mart@2026-03-01  . queued  2026-02-28 23:51:06        manual",
+        "mart@2026-03-01  . queued  2026-02-28 23:51:06        manual   no daemon runs; type: runner daemon",
         "mart@2026-02-28  x failed  2026-02-28 23:50:00  6.0s  manual   failed: 적재",
     ]
     assert f"runner status {newer.name}" in err
