@@ -10,7 +10,7 @@ import os
 import selectors
 import signal
 from dataclasses import dataclass
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Set
 
 from runner.clock import Clock
 from runner.executors import Report, process
@@ -38,6 +38,7 @@ class LocalExecutor:
         self._sweeps: List[_Sweep] = []
         self._children: Dict[str, int] = {}  # folder -> pid of its wrapper
         self._adopted: Dict[str, Optional[int]] = {}  # folder -> pidfd, None where it must be polled
+        self._woken: Set[str] = set()  # adopted ones whose pidfd said that they ended
         self._reports: List[Report] = []
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -109,6 +110,8 @@ class LocalExecutor:
         for key, _ in self._selector.select(timeout):
             if key.fd == self._wake_read:
                 _drain(self._wake_read)
+            elif key.data is not None:
+                self._woken.add(key.data)
         return self._collect()
 
     def _collect(self) -> List[Report]:
@@ -120,7 +123,7 @@ class LocalExecutor:
                 code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
                 if not self._lost_race(folder, pid, code):
                     out += self._ended(folder, pid, code)
-        for folder, fd in list(self._adopted.items()):
+        for folder, fd in [(folder, fd) for folder, fd in self._adopted.items() if fd is None or folder in self._woken]:
             start = process.read_start(folder)
             if start is None or not process.is_alive(start):
                 self._forget(folder, fd)
@@ -174,11 +177,12 @@ class LocalExecutor:
         except (AttributeError, OSError):  # no pidfd in this kernel or Python, or it has just ended
             pass
         if fd is not None:
-            self._selector.register(fd, selectors.EVENT_READ)
+            self._selector.register(fd, selectors.EVENT_READ, folder)
         self._adopted[folder] = fd
 
     def _forget(self, folder: str, fd: Optional[int]) -> None:
         del self._adopted[folder]
+        self._woken.discard(folder)
         if fd is not None:
             self._selector.unregister(fd)
             os.close(fd)
