@@ -311,16 +311,15 @@ class Cleaning:
 
     def _give_back(self) -> None:
         before = left = self._keeping.free_bytes()
-        while left > SLACK_BYTES:
-            begun = self._clock.monotonic()
-            self._keeping.give_back()
-            self._rest(self._clock.monotonic() - begun)
-            after = self._keeping.free_bytes()
-            if after >= left:
-                break  # another process fills it as fast
-            left = after
+        for _ in range(before):  # ends long before, also when others free room as fast
+            if left <= SLACK_BYTES:
+                break
+            with self._bite() as enough:
+                while not enough() and self._keeping.free_bytes() > SLACK_BYTES:
+                    self._keeping.give_back()
+            left = self._keeping.free_bytes()
         self._keeping.checkpoint()
-        self.result.database_bytes = before - left
+        self.result.database_bytes = max(0, before - left)
 
 
 def zone_of(config: Config) -> ZoneInfo:

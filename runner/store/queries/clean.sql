@@ -36,7 +36,7 @@ PRAGMA freelist_count
 PRAGMA page_size
 
 -- name: give_back
-PRAGMA incremental_vacuum(100)
+PRAGMA incremental_vacuum(1)
 
 -- name: checkpoint
 PRAGMA wal_checkpoint(PASSIVE)
