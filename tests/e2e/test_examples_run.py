@@ -176,6 +176,14 @@ def test_a_file_without_the_column_fails_and_is_repaired_by_a_rerun(examples):
     assert [row["CustomerID"] for row in rows_of(examples.folder / "results" / DAY / "ordered.csv")] == ["7", "1"]
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_it_does_not_matter_how_the_last_line_ends(examples, end):
+    source = examples.folder / "customers.csv"
+    source.write_bytes(f"CustomerID,{SCORE}\n1,2\n7,1{end}".encode())
+    assert [row["CustomerID"] for row in order(examples, source)] == ["7", "1"]
+    assert f"{DAY}: 2 customers" in log(examples, "customer_scores", "report")
+
+
 def test_two_hundred_customers_come_in_order_and_none_is_lost(examples):
     if not os.path.isfile(MALL):
         pytest.skip("../shared/data/Mall_Customers.csv is not beside this checkout")
