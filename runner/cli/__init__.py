@@ -30,6 +30,7 @@ COMMANDS = {
     "unpause": ("triggering", "Let a paused schedule go on"),
     "hold": ("triggering", "Let nothing new of a pipeline or step begin"),
     "release": ("triggering", "Let a held pipeline or step go on"),
+    "service": ("service", "Start the daemon with the server"),
     "health": ("daemon", "One line and an exit code for a monitor"),
     "list": ("reading", "The pipelines, their last run and next time"),
     "show": ("reading", "One pipeline: its steps and what they need"),
