@@ -6,9 +6,11 @@ that a start costs reading, not checking.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from datetime import datetime, timedelta
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from runner import model, schedule
 from runner.clock import Clock, from_text, to_text
@@ -34,7 +36,8 @@ class Catalogue:
         """`place`: the pipelines folder. `say` takes a line for the daemon's log. `definitions` is handed what was parsed."""
         self._definitions = definitions
         self._store, self._place, self._site, self._clock, self._say = store, place, site, clock, say
-        self._stats: Dict[str, Tuple[int, ...]] = {}  # path -> what it was when it was read
+        self._stats: Dict[str, Tuple[Any, ...]] = {}  # path -> what it was when it was read, and other files of its name
+        self._odd: Set[str] = set()  # files with names that cannot be pipelines: told once
         self._missing = False
 
     def scan(self) -> bool:
@@ -48,19 +51,19 @@ class Catalogue:
         for name, paths in files.items():
             row = rows.get(name)
             path = row.path if row and row.path in paths else paths[0]
-            stat = _stat(path)
-            if stat is None or (self._stats.get(path) == stat and len(paths) == 1 and row and not row.gone_at):
+            found, others = _stat(path), [other for other in paths if other != path]
+            if found is None or (self._stats.get(path) == (found, *others) and row and not row.gone_at):
                 continue
-            if not settled([stat[0]], int(now.timestamp() * 1e9)):
+            if not settled([found[0]], int(now.timestamp() * 1e9)):
                 young = True
                 continue
-            changed.append((name, path, [other for other in paths if other != path], stat))
+            changed.append((name, path, others, (found, *others)))
         gone = [row.name for row in rows.values() if row.name not in files and not row.gone_at]
         if changed or gone:
             with self._store.transaction():
-                for name, path, others, stat in changed:
+                for name, path, others, seen in changed:
                     self._take(name, path, others, rows.get(name), now)
-                    self._stats[path] = stat
+                    self._stats[path] = seen
                 for name in gone:
                     self._store.pipelines.lose(name, now)
                     self._stats.pop(rows[name].path, None)
@@ -79,17 +82,20 @@ class Catalogue:
         self._missing = False
         files: Dict[str, List[str]] = {}
         for path in paths:
-            files.setdefault(name_of(path), []).append(path)
+            if _is_text(path):
+                files.setdefault(name_of(path), []).append(path)
+            elif path not in self._odd:
+                self._odd.add(path)
+                self._say(f"{ascii(path)}: the file's name is not UTF-8; rename it")
         return files
 
     def _take(self, name: str, path: str, others: List[str], row: Optional[model.PipelineRow], now: datetime) -> None:
         """One file that is new, changed, or back."""
         twice = f"another file makes the pipeline {name} too: {others[0]}" if others else ""
         try:
-            with open(path, "rb") as file:
-                text = decode(file.read(), path)
+            text = decode(_read(path), path)
         except (OSError, Stop) as error:
-            self._faulty(name, path, row, getattr(error, "message", None) or f"cannot be read: {error}", now)
+            self._faulty(name, path, row, getattr(error, "message", None) or f"cannot be read: {getattr(error, 'strerror', None) or error}", now)
             return
         digest = definition_hash(name, path, text)
         if row and row.definition == digest and row.schedule_key.startswith(self._site_key()) and not (row.problem or row.broken or row.gone_at or twice):
@@ -114,11 +120,13 @@ class Catalogue:
 
     def _schedule(self, pipeline: model.Pipeline, row: Optional[model.PipelineRow], now: datetime) -> None:
         """A new or changed schedule counts from now on; an unchanged one goes on where it was (semantics D21)."""
-        base = self._site_key() + "|" + _schedule_key(pipeline.schedule)
-        if row and row.schedule_key.partition(_SINCE)[0] == base:
-            key, cursor = row.schedule_key, row.cursor
+        same = _schedule_key(pipeline.schedule)
+        known, _, since = row.schedule_key.partition(_SINCE) if row else ("", "", "")
+        key, cursor = f"{self._site_key()}|{same}{_SINCE}", row.cursor if row else None
+        if since and known.split("|", 2)[2:] == [same]:  # the settings' part is in the key so that a new one has it read again
+            key += since
         else:
-            key, cursor = base + _SINCE + to_text(now), now
+            key, cursor = key + to_text(now), now
             if pipeline.schedule and pipeline.schedule.once:  # its one time counts, also when it has passed
                 cursor = min(now, pipeline.schedule.start or now) - _TICK
         try:
@@ -153,5 +161,22 @@ def _stat(path: str) -> Optional[Tuple[int, ...]]:
     try:
         found = os.stat(path)
     except OSError:
-        return None
+        return (0, -1, 0) if os.path.islink(path) else None  # a link that leads nowhere is said to be one
     return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def _read(path: str) -> bytes:
+    """Raises OSError, also for a pipe or a device: opening one would wait for ever."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "it is not a plain file", path)
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _is_text(path: str) -> bool:
+    """Whether the database can keep it: a name in another encoding reaches Python as lone surrogates."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from runner import acts, model, params, schedule
 from runner.daemon.catalogue import next_due, with_since
 from runner.definitions import Definitions
-from runner.errors import Conflict
+from runner.errors import Conflict, EnvironmentFault
 from runner.store import Store
 
 BATCH = 200  # pipelines in one transaction
+ROWS = 500  # runs in one transaction: after a long outage the other processes want to write too
 MISSED_ROWS = 1000  # of one pipeline after one outage; the oldest of them says that there were earlier ones
 ON_TIME = timedelta(minutes=5)  # later than this a run was missed and caught up
 ACTOR = "daemon"
@@ -28,9 +29,10 @@ class Due(NamedTuple):
     row: model.PipelineRow
     spec: Optional[model.Pipeline] = None
     values: Mapping[str, Any] = {}
-    run: Tuple[datetime, ...] = ()
-    missed: Tuple[datetime, ...] = ()
+    run: Sequence[datetime] = ()
+    missed: Sequence[datetime] = ()  # all earlier than those to run
     reason: str = ""  # why those were missed
+    earlier: str = ""  # said with the first of them, when there were still earlier ones
     next_due: Optional[datetime] = None
     broken: str = ""
 
@@ -43,35 +45,70 @@ class Dispatch:
 
     def run(self, now: datetime) -> bool:
         """Deal with one batch; True when something was due, so that it is worth to come again."""
-        rows = self._store.pipelines.due(now, BATCH)
-        found = [self._prepare(row, now) for row in rows]
+        found: List[Due] = []
+        for row in self._store.pipelines.due(now, BATCH):
+            found.append(self._prepare(row, now))
+            if sum(len(due.run) + len(due.missed) for due in found) >= ROWS:
+                break
+        try:
+            self._write_all(found, now)
+        except EnvironmentFault:
+            raise
+        except Exception:  # noqa: BLE001 - one of them cannot be written: find it, and let the others have theirs
+            for due in found:
+                self._write_alone(due, now)
+        return bool(found)
+
+    def _write_all(self, found: Sequence[Due], now: datetime) -> None:
         if found:
             with self._store.transaction():
                 for due in found:
                     self._write(due, now)
-        return bool(found)
+
+    def _write_alone(self, due: Due, now: datetime) -> None:
+        try:
+            self._write_all([due], now)
+        except EnvironmentFault:
+            raise
+        except Exception as error:  # noqa: BLE001 - see above
+            self._write_all([Due(due.row, broken=_words(error))], now)
 
     def rewind(self, now: datetime) -> None:
         """The clock was set back: cursors that lie ahead start from now. Unique rows keep what ran from running again."""
         for row in self._store.pipelines.all():
-            if row.cursor and row.cursor > now and row.definition and not row.gone_at:
-                spec = self._definitions.get(row.definition)
-                with self._store.transaction():
-                    self._store.pipelines.schedule(row.name, row.schedule_key, now, next_due(spec.schedule, row.schedule_key, now))
+            if not (row.cursor and row.cursor > now and row.definition and not row.gone_at):
+                continue
+            try:
+                due, broken = next_due(self._get(row).schedule, row.schedule_key, now), ""
                 self._say(f"pipeline {row.name}: the clock was set back; its due times count from now")
+            except EnvironmentFault:
+                raise
+            except Exception as error:  # noqa: BLE001 - as in _prepare
+                due, broken = None, _words(error)
+            with self._store.transaction():
+                self._store.pipelines.schedule(row.name, row.schedule_key, now, due, broken)
+
+    def _get(self, row: model.PipelineRow) -> model.Pipeline:
+        return self._definitions.get(row.definition)
 
     def _prepare(self, row: model.PipelineRow, now: datetime) -> Due:
         """Pure but for reading the definition; one pipeline that cannot be worked out is marked and stops nobody else."""
         try:
-            spec = self._definitions.get(row.definition)
+            spec = self._get(row)
+        except EnvironmentFault:  # of the database: no fault of this pipeline
+            raise
+        except Exception as error:  # noqa: BLE001 - see above
+            return Due(row, broken=_words(error))
+        try:
             found = with_since(spec.schedule, row.schedule_key)
             run, missed, more = split(found, row.cursor, now, spec.catchup, spec.catchup_limit, bool(row.paused_by))
+            missed, run = missed[:ROWS], run[: max(ROWS - len(missed), 0)]  # the rest when it comes again
             values = params.resolve(spec, (), self._environ)
-            reason = _reason(row, spec, now, more)
-            last = max(run + missed, default=now)
-            return Due(row, spec, values, tuple(run), tuple(missed), reason, schedule.next_due(found, last))
+            earlier = f"; so were all since {row.cursor:%Y-%m-%d %H:%M} UTC" if more else ""
+            last = next(reversed([*missed, *run]), now)  # no max(): in a repeated hour the wall clocks mislead it
+            return Due(row, spec, values, run, missed, _reason(row, spec), earlier, schedule.next_due(found, last))
         except Exception as error:  # noqa: BLE001 - see above
-            return Due(row, broken=f"its schedule cannot be worked out: {getattr(error, 'message', None) or error}")
+            return Due(row, broken=_words(error))
 
     def _write(self, due: Due, now: datetime) -> None:
         row = due.row
@@ -79,11 +116,11 @@ class Dispatch:
             self._store.pipelines.schedule(row.name, row.schedule_key, row.cursor, None, due.broken)
             self._say(f"pipeline {row.name}: {due.broken}; it is due no more until its file changes")
             return
-        for instant in due.missed:
-            self._make(due, instant, now, state="missed", reason=due.reason)
+        for i, instant in enumerate(due.missed):
+            self._make(due, instant, now, state="missed", reason=due.reason + (due.earlier if i == 0 else ""))
         for instant in due.run:
             self._make(due, instant, now)
-        last = max(due.run + due.missed, default=row.cursor)
+        last = next(reversed([*due.missed, *due.run]), row.cursor)
         self._store.pipelines.schedule(row.name, row.schedule_key, last, due.next_due)
 
     def _make(self, due: Due, instant: datetime, now: datetime, **more: Any) -> None:
@@ -106,35 +143,39 @@ def split(
     """(to run, to record as missed, whether there were still earlier ones) of the due times with cursor < due <= now.
 
     A due time that comes while the daemon lives is the latest of them: `last` and `all` run it, `none` too unless it is late.
+    Of `all` without a limit only the first ROWS: they are dealt with from the oldest on, in several goes.
     """
-    if catchup == "all" and not paused:
-        run, missed = schedule.missed(found, cursor, now, "all", limit)
-        return run, missed[-MISSED_ROWS:], len(missed) > MISSED_ROWS
-    dues = list(islice(schedule.due_between(found, cursor, now), MISSED_ROWS + 1))
-    more = len(dues) > MISSED_ROWS
+    everything = catchup == "all" and not paused
+    if everything and limit is None:
+        return list(islice(schedule.due_between(found, cursor, now), ROWS)), [], False
+    most = MISSED_ROWS + (limit if everything and limit else 1)
+    dues = list(islice(schedule.due_between(found, cursor, now), most + 1))
+    more = len(dues) > most
     if more:  # an outage of weeks: the latest ones, walked back from now
-        dues = _latest(found, cursor, now)
-    keep = 0 if paused or not dues or (catchup == "none" and now - dues[-1] > ON_TIME) else 1
-    return dues[len(dues) - keep:], dues[: len(dues) - keep], more
+        dues = _latest(found, cursor, now, most)
+    keep = limit if everything and limit else 1
+    if paused or (catchup == "none" and dues and now - dues[-1] > ON_TIME):
+        keep = 0
+    first = max(len(dues) - keep, 0)
+    return dues[first:], dues[:first][-MISSED_ROWS:], more
 
 
-def _latest(found: model.Schedule, cursor: datetime, now: datetime) -> List[datetime]:
+def _latest(found: model.Schedule, cursor: datetime, now: datetime, most: int) -> List[datetime]:
     out: List[datetime] = []
-    moment = now + timedelta(microseconds=1)
-    while len(out) < MISSED_ROWS:
+    moment = min(now, found.end or now) + timedelta(microseconds=1)
+    while len(out) < most:
         moment = schedule.previous_due(found, moment)
         if moment is None or moment <= cursor or (found.start and moment < found.start):
             break
-        if not (found.end and moment > found.end):
-            out.append(moment)
+        out.append(moment)
     return out[::-1]
 
 
-def _reason(row: model.PipelineRow, spec: model.Pipeline, now: datetime, more: bool) -> str:
+def _reason(row: model.PipelineRow, spec: model.Pipeline) -> str:
     if row.paused_by:
-        why = f"paused by {row.paused_by}" + (f": {row.pause_reason}" if row.pause_reason else "")
-    else:
-        why = f"no daemon ran at that time (catchup: {spec.catchup})"
-    return why + (f"; so were all since {row.cursor:%Y-%m-%d %H:%M} UTC" if more else "")
+        return f"paused by {row.paused_by}" + (f": {row.pause_reason}" if row.pause_reason else "")
+    return f"no daemon started it at that time (catchup: {spec.catchup})"
 
 
+def _words(error: Exception) -> str:
+    return f"its schedule cannot be worked out: {getattr(error, 'message', None) or error}"

@@ -24,11 +24,16 @@ def disk_reason(folder: str, minimum: int) -> str:
 
 
 class ClockGuard:
-    """Compares the wall clock with the time since boot."""
+    """Compares the wall clock with the time since boot, and says why to hold when it went off by more than a day."""
 
-    def __init__(self, now: datetime, tick: float):
-        self._base = self._offset(now, tick)
+    def __init__(self, now: datetime, tick: float, known: Optional[datetime] = None):
+        """`known`: a moment that has certainly passed; a clock far behind it lost its battery."""
+        self._good = self._last = self._offset(now, tick)  # what wall clock minus time since boot should be, and was
+        self._floor = False  # the clock may be ahead of _good by any time
         self.reason = ""
+        if known is not None and known - now > JUMP:
+            self._good, self._floor = self._offset(known, tick), True
+            self.reason = f"the clock says {now:%Y-%m-%d %H:%M} UTC, but runs of {known:%Y-%m-%d %H:%M} UTC were made already: {_REMEDY}"
 
     @staticmethod
     def _offset(now: datetime, tick: float) -> float:
@@ -36,18 +41,22 @@ class ClockGuard:
 
     def look(self, now: datetime, tick: float) -> Optional[timedelta]:
         """By how much the clock was set since the last look, None for not at all. After a jump `reason` says why to hold."""
-        step = timedelta(seconds=self._offset(now, tick) - self._base)
-        if self.reason:
-            if abs(step) < JUMP:
-                self.reason = ""  # it was put right
-                self._base = self._offset(now, tick)
-            return None
-        if step > JUMP:
-            self.reason = f"the clock jumped {step.days} days ahead, to {now:%Y-%m-%d %H:%M} UTC: nothing new begins until it is put right"
-            return step
-        self._base = self._offset(now, tick)
+        offset = self._offset(now, tick)
+        step, off = timedelta(seconds=offset - self._last), timedelta(seconds=offset - self._good)
+        self._last = offset
+        if off > JUMP and not self._floor or off < -JUMP:
+            if not self.reason or abs(step) > STEP:
+                way = "ahead" if off > JUMP else "back"
+                self.reason = f"the clock jumped {_days(off)} {way}, to {now:%Y-%m-%d %H:%M} UTC: {_REMEDY}"
+        else:  # all is well, or it was put right
+            self._good, self._floor, self.reason = offset, False, ""
         return step if abs(step) > STEP else None
 
-    def accept(self, now: datetime, tick: float) -> None:
-        """A person says that the clock is right."""
-        self._base, self.reason = self._offset(now, tick), ""
+
+_REMEDY = "nothing new begins until it is put right; if it is right, type: runner daemon reload"
+
+
+def _days(step: timedelta) -> str:
+    hours = round(abs(step).total_seconds() / 3600)
+    days, hours = divmod(hours, 24)
+    return " ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in ((days, "day"), (hours, "hour")) if n)

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import traceback
+from datetime import datetime
 from typing import Callable, List, MutableMapping, Optional
 
 from runner import __version__, ownership
@@ -75,9 +76,9 @@ class Daemon:
         self._woken.set()
 
     def _lives(self, config: Config, lock: DaemonLock) -> int:
-        began = False
+        began, guard = False, None
         while True:
-            life = _Life(config, self._environ, self._clock, self._log, self._notify, lock, self._asked)
+            life = _Life(config, self._environ, self._clock, self._log, self._notify, lock, self._asked, guard)
             try:
                 life.begin()
                 began = True
@@ -85,9 +86,11 @@ class Daemon:
                 if code is not None:
                     return code
                 config = self._reloaded(config)
+                guard = ClockGuard(self._clock.now(), self._clock.monotonic())  # who asks for it says that the clock is right
             except EnvironmentFault as error:
                 if not began:
                     raise
+                guard = life.guard
                 self._log.error(f"{error.message}; going on in {PAUSE_SECONDS:g} s. {error.hint}")
                 life.end()
                 self._woken.wait(PAUSE_SECONDS)
@@ -97,6 +100,7 @@ class Daemon:
             except Exception as error:  # noqa: BLE001 - the state is on disk: begin anew from there
                 if not began or not self._may_go_on():
                     raise
+                guard = life.guard
                 self._log.error(f"a fault of runner itself, beginning anew: {error}\n{traceback.format_exc().rstrip()}")
             finally:
                 life.end()
@@ -124,7 +128,9 @@ def _own_files(config: Config) -> List[str]:
 class _Life:
     """From opening the store to closing it."""
 
-    def __init__(self, config: Config, environ, clock: Clock, log, notify: Notify, lock: DaemonLock, asked: List[str]):
+    def __init__(self, config: Config, environ, clock: Clock, log, notify: Notify, lock: DaemonLock, asked: List[str], guard: Optional[ClockGuard] = None):
+        """`guard`: of the life before, which knows whether the clock is right."""
+        self.guard = guard
         self._config, self._environ, self._clock, self._log = config, environ, clock, log
         self._notify, self._lock, self._asked = notify, lock, asked
         self._parts: list = []  # what is to be closed, in the order of opening
@@ -147,11 +153,14 @@ class _Life:
             self._executor.watch(self._watch.fd)
         self._catalogue = Catalogue(self._store, config.pipelines, site, clock, self._log.info, definitions)
         self._dispatch = Dispatch(self._store, definitions, self._environ, self._log.info)
-        self._guard = ClockGuard(clock.now(), clock.monotonic())
+        self.guard = self.guard or ClockGuard(clock.now(), clock.monotonic(), self._store.pipelines.latest_cursor())
         self._chores = Chores(config, self._environ, clock, self._log.info)
         self._watchdog = Watchdog()
         self._timer = self._open(Timer(lambda: ownership.ring(config.engines_folder, self._engine.owner.id)))
-        self._dispatch.rewind(clock.now())
+        if self.guard.reason:
+            self._log.warning(self.guard.reason)
+        else:
+            self._dispatch.rewind(clock.now())
         self._scan()
         self._notify.ready(f"{len(self._store.pipelines.all())} pipelines")
 
@@ -183,12 +192,13 @@ class _Life:
             if leaving == LEAVE:
                 return 0
             tick = self._clock.monotonic()
+            self._see_clock(self._clock.now(), tick)
             if tick >= self._next_beat and not self._beat(tick):
                 return TIMER_DEAD
             if tick >= self._rescan or (self._watch.mode == "inotify" and self._watch.changed()):
                 self._scan()
             due = self._next_due is not None and self._next_due <= self._clock.now()
-            more = due and not leaving and not self._guard.reason and self._make_due()
+            more = due and not leaving and not self.guard.reason and self._make_due()
             self._engine.turn(reports)
             if (leaving == DRAIN and not self._engine.live) or (leaving == KILL and self._engine.idle):
                 return 0
@@ -210,7 +220,8 @@ class _Life:
         return max(0.0, min(self._engine.timeout(), self._next_beat - tick, self._rescan - tick))
 
     def _scan(self) -> None:
-        self._rescan = self._clock.monotonic() + (BEAT_SECONDS if self._catalogue.scan() else SOON)
+        whole = bool(self.guard.reason) or self._catalogue.scan()  # since when a schedule counts must be no wrong moment
+        self._rescan = self._clock.monotonic() + (BEAT_SECONDS if whole else SOON)
         self._see_due()
 
     def _make_due(self) -> bool:
@@ -227,15 +238,22 @@ class _Life:
         self._next_due = min((moment for moment in moments if moment), default=None)
         self._timer.set_due(self._next_due)
 
+    def _see_clock(self, now: datetime, tick: float) -> None:
+        """Looked at before anything is made or begun by this moment: a wrong clock must not use up a date."""
+        step = self.guard.look(now, tick)
+        if step is None:
+            return
+        self._log.warning(self.guard.reason or f"the clock was set by {step.total_seconds():+.0f} s")
+        if not self.guard.reason:
+            self._dispatch.rewind(now)
+        self._timer.clock_was_set()
+        self._next_beat = tick  # it tells the engine
+
     def _beat(self, tick: float) -> bool:
         """What is looked at every ten seconds; False when the timer is dead."""
         self._next_beat = tick + BEAT_SECONDS
         now = self._clock.now()
-        step = self._guard.look(now, tick)
-        if step is not None:
-            self._log.warning(self._guard.reason or f"the clock was set by {step.total_seconds():+.0f} s")
-            self._dispatch.rewind(now)
-        reason = self._guard.reason or disk_reason(self._config.home, self._config.min_free)
+        reason = self.guard.reason or disk_reason(self._config.home, self._config.min_free)
         if reason != self._engine.blocked:
             self._log.warning(reason or "room again: waiting runs begin")
             self._engine.blocked = reason

@@ -7,13 +7,13 @@ changes nothing. The heartbeat is what notices a clock that was set, or a machin
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Callable, Optional
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.date import DateTrigger
-from apscheduler.triggers.interval import IntervalTrigger
 
 from runner.clock import UTC
 
@@ -21,18 +21,29 @@ BEAT_SECONDS = 10
 DEAD_BEATS = 6  # looks of the loop, a beat apart, that found no new one: the timer's thread is gone
 
 
+class _Beat(BaseTrigger):
+    """Every so many seconds from now. APScheduler's own IntervalTrigger walks each missed beat of a clock that was set ahead,
+    for minutes when it was by years."""
+
+    def __init__(self, seconds: float):
+        self._distance = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, previous_fire_time, now):
+        return now + self._distance
+
+
 class Timer:
     """Rings; counts its beats."""
 
     def __init__(self, ring: Callable[[], None], beat_seconds: float = BEAT_SECONDS):
         self.beats = 0
-        self._ring, self._due = ring, None
+        self._ring, self._due, self._seconds = ring, None, beat_seconds
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         # misfire_grace_time: its default, one second, drops what is late
         self._scheduler = BackgroundScheduler(
             timezone=UTC, executors={"default": ThreadPoolExecutor(2)}, job_defaults={"misfire_grace_time": None, "coalesce": True}
         )
-        self._scheduler.add_job(self._beat, IntervalTrigger(seconds=beat_seconds, timezone=UTC), id="beat")
+        self._scheduler.add_job(self._beat, _Beat(beat_seconds), id="beat")
         self._scheduler.start()
 
     def _beat(self) -> None:
@@ -49,6 +60,10 @@ class Timer:
                 self._scheduler.remove_job("due")
         else:
             self._scheduler.add_job(self._ring, DateTrigger(moment, timezone=UTC), id="due", replace_existing=True)
+
+    def clock_was_set(self) -> None:
+        """Beat from now on: after a clock was set back the next beat would be late by as much."""
+        self._scheduler.reschedule_job("beat", trigger=_Beat(self._seconds))
 
     def close(self) -> None:
         self._scheduler.shutdown(wait=False)

@@ -52,6 +52,10 @@ class Pipelines:
     def nearest_due(self) -> Optional[datetime]:
         return _moment(self._db.one("nearest_due")["next_due"])
 
+    def latest_cursor(self) -> Optional[datetime]:
+        """The latest moment up to which due times were dealt with."""
+        return _moment(self._db.one("latest_cursor")["cursor_at"])
+
     # -- holds
 
     def hold(self, pipeline: str, step: str, actor: str, at: datetime, reason: str) -> bool:

@@ -22,6 +22,9 @@ UPDATE pipelines SET paused_by = :actor, paused_at = :at, pause_reason = :reason
 -- name: nearest_due
 SELECT min(next_due) AS next_due FROM pipelines WHERE next_due IS NOT NULL
 
+-- name: latest_cursor
+SELECT max(cursor_at) AS cursor_at FROM pipelines
+
 -- name: due_pipelines
 SELECT * FROM pipelines WHERE next_due <= :now ORDER BY next_due, name LIMIT :limit
 
