@@ -145,9 +145,16 @@ def decode(line: bytes) -> str:
 
 
 def last_lines(path: str, lines: int) -> List[str]:
-    """The last lines as text."""
+    """The last lines as text, each whole as far as the tail reaches."""
     tail = find_tail(path, lines)
-    return [decode(line) for line in read_lines(path, tail.offset, tail.size)]
+    try:
+        with open_log(path) as file:
+            file.seek(tail.offset)
+            data = file.read(tail.size - tail.offset)
+    except FileNotFoundError:
+        return []
+    parts = data.split(b"\n")
+    return [decode(line) for line in (parts if parts[-1] else parts[:-1])]
 
 
 class Follower:

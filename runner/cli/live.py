@@ -85,9 +85,12 @@ class Progress:
         tail = logtail.find_tail(path, sys.maxsize if self._logs else FAILED_LINES)
         if tail.cut:
             self._show.write(f"{event.step} | ... the last {table.size(tail.size - tail.offset)} of {table.size(tail.size)}: {path}")
-        lines = [f"{event.step} | {table.clean(logtail.decode(line))}" for line in logtail.read_lines(path, tail.offset, tail.size)]
-        if lines:
-            self._show.write("\n".join(lines))
+        if not self._logs or isinstance(self._show, _Table):  # a line without an end must not flood the terminal, nor a mail
+            shown = [table.brief(line, table.LINE) for line in logtail.last_lines(path, sys.maxsize if self._logs else FAILED_LINES)]
+        else:
+            shown = [table.clean(logtail.decode(line)) for line in logtail.read_lines(path, tail.offset, tail.size)]
+        if shown:
+            self._show.write("\n".join(f"{event.step} | {line}" for line in shown))
 
 
 class _Calm:

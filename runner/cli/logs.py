@@ -20,6 +20,8 @@ from runner.errors import NotFound, UsageError
 POLL_SECONDS = 0.2  # a log file rings no bell
 PATIENCE = 5  # looks at a run that nobody works on before it counts as interrupted: it may be about to be taken
 ONE_STEP, MANY_STEPS = 50, 10  # lines shown unless told
+MOST = 4000  # characters of a line on a terminal; a file gets all of it
+BAR_PARTS = 3  # of what a progress bar wrote over itself, on a terminal
 BATCH = 500  # lines that go out in one write
 
 
@@ -62,7 +64,7 @@ class Source(NamedTuple):
 def logs(app: App, run_name, step, count, everything, follow, number, raw, paths, as_json):
     """What the steps of RUN printed: the end of it, for each step that started, or for STEP.
 
-    RUN is a run's name, a pipeline's name for its newest run, or `latest`.
+    RUN is a run's name, a pipeline's name for its newest run, or `latest`. On a terminal very long lines are shortened.
     """
     if follow and (as_json or paths or number):
         raise UsageError("-f goes with neither --json nor --path nor --attempt", f"type: runner logs {run_name} -f")
@@ -201,7 +203,9 @@ def _batches(lines: Iterable[bytes]) -> Iterator[str]:
 
 
 def _readable(lines: List[bytes]) -> str:
-    """Lines for a terminal. What a progress bar wrote over itself becomes lines."""
+    """Lines for a person. What a progress bar wrote over itself becomes lines."""
+    if sys.stdout.isatty():
+        return "\n".join(_shortened(lines))
     data = b"\n".join(lines)
     if b"\r" not in data:
         try:
@@ -209,6 +213,15 @@ def _readable(lines: List[bytes]) -> str:
         except UnicodeDecodeError:
             pass  # not all of it is: judged line by line
     return "\n".join(table.clean(part) for line in lines for part in logtail.decode(line).split("\r"))
+
+
+def _shortened(lines: Iterable[bytes]) -> Iterator[str]:
+    """The same for a terminal, which a line without an end must not flood."""
+    for line in lines:
+        parts = logtail.decode(line).split("\r")
+        if len(parts) > BAR_PARTS:
+            yield f"... ({len(parts) - BAR_PARTS} times written over)"
+        yield from (table.brief(part, MOST) for part in parts[-BAR_PARTS:])
 
 
 # ----------------------------------------------------------------------------------------------------------- following

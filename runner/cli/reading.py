@@ -338,7 +338,7 @@ def _failed_logs(store, run: model.Run, failed: Sequence[str]) -> Iterator[str]:
         if lines:
             yield ""
             yield click.style(f"==> {step} (attempt {attempts[-1].number}, {attempts[-1].reason or 'failed'}) <==", fg="red", bold=True)
-            yield from (table.clean(line) for line in lines)
+            yield from (table.brief(line, table.LINE) for line in lines)
     if len(failed) > FAILED_SHOWN:
         yield ""
         yield f"... and {len(failed) - FAILED_SHOWN} more failed steps"

@@ -19,6 +19,7 @@ STATE_SIGNS = {
     "success": "+", "failed": "x", "upstream_failed": "^", "skipped": "-", "running": ">", "retry_wait": "~",
     "queued": ".", "pending": ".", "killed": "!", "missed": "?", "interrupted": "!",
 }
+LINE = 1000  # characters of a line of a log that a person is shown where the log itself was not asked for
 _STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
 # What would move the cursor, ring or hide text: C0 but for the tab, DEL, C1, and an ESC that begins no colour.
 _CONTROL = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
@@ -83,6 +84,17 @@ def clean(text: str) -> str:
     if text.isprintable():
         return text
     return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+
+
+def brief(text: str, most: int) -> str:
+    """A line of a log for a person, clean; of a long one the beginning and the end, which mostly says what went wrong."""
+    if len(text) <= most:
+        whole = clean(text)
+        if len(whole) <= most:
+            return whole
+    first, last = most // 3, most - most // 3
+    begin, end = (clean(_STYLE.sub("", part)) for part in (text[:first], text[-last:]))  # no colour may lose its end
+    return f"{begin[:first]} ... ({len(text)} characters) ... {end[-last:]}"
 
 
 def one_line(text: str) -> str:

@@ -95,6 +95,14 @@ def test_a_log_of_one_endless_line_is_cut(tmp_path, run, clock):
     assert lines[1].startswith("extract | ... the last 1.0 MB of 3.0 MB")
 
 
+@pytest.mark.parametrize("data", [b"\0" * 300_000, b"x" * 3_000_000, (b"y" * 50_000 + b"\n") * 40], ids=["NULs", "endless", "long lines"])
+def test_a_failed_step_does_not_flood_the_terminal(tmp_path, run, clock, data):
+    _log(tmp_path, run, "load", data)
+    lines = _lines(tmp_path, run, [_event(run, clock, "load", "failed", "exit 1")])
+    assert len(lines) <= 12 and sum(map(len, lines)) < 12_000
+    assert any("characters)" in line for line in lines)
+
+
 def test_quiet_says_nothing(tmp_path, run, clock):
     assert _lines(tmp_path, run, [_event(run, clock, "load", "failed", "exit 1")], quiet=True) == []
 

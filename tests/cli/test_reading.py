@@ -129,6 +129,14 @@ def test_the_step_that_made_the_run_fail_comes_before_one_that_may_fail(call, st
     assert out.index("==> must") < out.index("==> may")
 
 
+def test_a_failed_step_with_one_huge_line_does_not_flood_a_status(call, run, attempt, move):
+    move(run, "running")
+    attempt(run, "extract", b"begin" + b"\0" * 300_000, "failed", reason="exit 1")
+    move(run, "failed", reason="failed: extract")
+    out = call(status, run.name)[1]
+    assert len(out) < 3000 and "begin" in out and "(300005 characters)" in out
+
+
 def test_a_run_whose_process_died_is_called_interrupted(call, store, run, move, app):
     owner = ownership.Owner(app.config.engines_folder, "runner run mart")
     with store.transaction():

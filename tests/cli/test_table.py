@@ -82,3 +82,12 @@ def test_every_state_has_a_sign_and_a_colour():
 
     for state in model.RUN_STATES + model.STEP_STATES:
         assert state in table.STATE_SIGNS and state in table.STATE_COLORS
+
+
+def test_a_long_line_of_a_log_shows_its_beginning_and_its_end():
+    assert table.brief("short\x00 \x1b[31mred\x1b[0m", 100) == "short\\x00 \x1b[31mred\x1b[0m"
+    found = table.brief("begin " + "x" * 100_000 + " end", 100)
+    assert found.startswith("begin x") and found.endswith("x end") and "(100010 characters)" in found and len(found) < 150
+    assert len(table.brief("\0" * 300_000, 1000)) < 1100
+    assert len(table.brief("\0" * 900, 1000)) < 1100
+    assert "\x1b" not in table.brief("\x1b[31m" + "red" * 1000 + "\x1b[0m", 1000)

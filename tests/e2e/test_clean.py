@@ -14,6 +14,7 @@ from datetime import timedelta
 import pytest
 from conftest import Shell
 
+from runner import config, retention
 from runner.clock import Clock, to_text
 from runner.store import Store
 
@@ -256,6 +257,20 @@ def test_an_old_run_that_is_run_again_stays(mart):
         process.communicate(timeout=60)
     assert process.returncode == 0 and mart("logs", GONE[0], "load").stdout == "loaded 3\n"
     assert mart("logs", GONE[0], "extract", "-n", "1").stdout == "2026-01-01 line 2000\n"
+
+
+@pytest.mark.parametrize("with_rows", [True, False])
+def test_a_run_that_is_run_again_between_the_look_and_the_act_stays(mart, monkeypatch, with_rows):
+    settings = config.load({**mart.env, "RUNNER_KEEP_DAYS": "90" if with_rows else "0", "RUNNER_KEEP_BYTES": "1K", "RUNNER_COMPRESS_DAYS": "0"})
+    store = Store(settings.database)
+    seen = store.housekeeping.runs()
+    with store.transaction():
+        store.move("run", 1, "success", "queued", Clock().now(), reason="rerun")
+    change(mart, "UPDATE attempts SET ended_at = NULL, state = 'running' WHERE run_id = 2 AND step = 'load'")
+    monkeypatch.setattr(store.housekeeping, "runs", lambda: seen)
+    done = retention.Cleaning(store, settings, Clock(), ()).go()
+    store.close()
+    assert (done.removed_runs if with_rows else done.removed_logs) == GONE[2:] and folders(mart) == sorted(GONE[:2] + KEPT)
 
 
 def test_many_runs_while_it_cleans_all_end_well(mart):

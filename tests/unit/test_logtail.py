@@ -86,3 +86,11 @@ def test_a_fast_writer_is_read_in_portions_until_it_ends(tmp_path):
     first = sum(1 for _ in follower.lines(False))
     assert first == 16 * logtail.BLOCK // 2
     assert first + sum(1 for _ in follower.lines(True)) == 2_000_000
+
+
+def test_the_last_lines_are_whole_also_where_one_has_no_end(tmp_path):
+    path = str(tmp_path / "log")
+    with open(path, "wb") as file:
+        file.write(b"one\n" + b"x" * 300_000 + b"\n\ntwo\nthree")
+    assert logtail.last_lines(path, 4) == ["x" * 300_000, "", "two", "three"]
+    assert logtail.last_lines(str(tmp_path / "none"), 4) == []
