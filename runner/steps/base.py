@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from runner import model
 
 Fault = Tuple[Tuple[Any, ...], str, str]  # (keys down to the place inside the body, message, hint)
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _TAG = re.compile(r"<<[ \t]")
+_START = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "clients", "start.py")
+REQUEST = "request.json"
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,13 @@ def called_text(path: str, templated: bool, ctx: BuildContext) -> str:
 
 def in_folder(ctx: BuildContext, name: str) -> str:
     return os.path.join(ctx.folder, name)
+
+
+def client(name: str, body: Mapping[str, Any], ctx: BuildContext) -> model.Command:
+    """The Command that has a client of runner's own (`runner/clients/NAME.py`) do what the body says."""
+    request = json.dumps({"body": body, "pipeline_folder": ctx.pipeline_folder}, ensure_ascii=False, indent=1)
+    path = in_folder(ctx, REQUEST)
+    return model.Command(argv=(sys.executable, "-I", _START, name, path), files={REQUEST: request + "\n"})
 
 
 def exactly_one(body: Mapping[str, Any], keys: Sequence[str]) -> List[Fault]:

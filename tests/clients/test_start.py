@@ -1,0 +1,26 @@
+"""The launcher of runner's own clients: isolated, and no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from runner.clients import start
+
+
+def launch(tmp_path, name, body, **env):
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"body": body, "pipeline_folder": str(tmp_path)}), encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, "-I", start.__file__, name, str(request)], cwd=tmp_path, text=True, encoding="utf-8", stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"], "RUNNER_HOME": str(tmp_path), "RUNNER_OUTPUT": str(tmp_path / "output"), **env})
+
+
+def test_a_fault_of_ours_is_one_line(tmp_path):
+    (tmp_path / "json.py").write_text("raise SystemExit('the module of the folder was taken')")
+    (tmp_path / "runner.py").write_text("raise SystemExit('the module of the folder was taken')")
+    done = launch(tmp_path, "nonesuch", {}, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 70 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ModuleNotFoundError: No module named 'runner.clients.nonesuch'")
