@@ -267,7 +267,7 @@ class PipelineRow:
     next_due: Optional[datetime]
     broken: str  # why its schedule cannot be worked out
     paused_by: Optional[str]
-    paused_at: Optional[datetime]
+    paused_at: Optional[datetime]  # when it was paused, or when it was let go again
     pause_reason: str
     gone_at: Optional[datetime]
 

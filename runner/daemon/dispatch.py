@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from runner import acts, model, params, schedule
+from runner.clock import UTC
 from runner.daemon.catalogue import next_due, with_since
 from runner.definitions import Definitions
 from runner.errors import Conflict, EnvironmentFault
@@ -101,12 +102,13 @@ class Dispatch:
             return Due(row, broken=_words(error))
         try:
             found = with_since(spec.schedule, row.schedule_key)
-            run, missed, more = split(found, row.cursor, now, spec.catchup, spec.catchup_limit, bool(row.paused_by))
+            until, paused = _pause(row, now)
+            run, missed, more = split(found, row.cursor, until, spec.catchup, spec.catchup_limit, paused)
             missed, run = missed[:ROWS], run[: max(ROWS - len(missed), 0)]  # the rest when it comes again
             values = params.resolve(spec, (), self._environ)
             earlier = f"; so were all since {row.cursor:%Y-%m-%d %H:%M} UTC" if more else ""
-            last = next(reversed([*missed, *run]), now)  # no max(): in a repeated hour the wall clocks mislead it
-            return Due(row, spec, values, run, missed, _reason(row, spec), earlier, schedule.next_due(found, last))
+            last = next(reversed([*missed, *run]), until)  # no max(): in a repeated hour the wall clocks mislead it
+            return Due(row, spec, values, run, missed, _reason(row, spec, paused), earlier, schedule.next_due(found, last))
         except Exception as error:  # noqa: BLE001 - see above
             return Due(row, broken=_words(error))
 
@@ -157,12 +159,12 @@ def split(
     if paused or (catchup == "none" and dues and now - dues[-1] > ON_TIME):
         keep = 0
     first = max(len(dues) - keep, 0)
-    return dues[first:], dues[:first][-MISSED_ROWS:], more
+    return dues[first:], dues[:first][-MISSED_ROWS:], more or first > MISSED_ROWS
 
 
 def _latest(found: model.Schedule, cursor: datetime, now: datetime, most: int) -> List[datetime]:
     out: List[datetime] = []
-    moment = min(now, found.end or now) + timedelta(microseconds=1)
+    moment = min(now, found.end or now).astimezone(UTC) + timedelta(microseconds=1)
     while len(out) < most:
         moment = schedule.previous_due(found, moment)
         if moment is None or moment <= cursor or (found.start and moment < found.start):
@@ -171,9 +173,18 @@ def _latest(found: model.Schedule, cursor: datetime, now: datetime, most: int) -
     return out[::-1]
 
 
-def _reason(row: model.PipelineRow, spec: model.Pipeline) -> str:
+def _pause(row: model.PipelineRow, now: datetime) -> Tuple[datetime, bool]:
+    """(up to when due times are dealt with in this go, whether it was paused then): it may have been let go while no daemon lived."""
+    if not row.paused_by and row.paused_at and row.next_due <= row.paused_at <= now:
+        return row.paused_at, True
+    return now, bool(row.paused_by)
+
+
+def _reason(row: model.PipelineRow, spec: model.Pipeline, paused: bool) -> str:
     if row.paused_by:
         return f"paused by {row.paused_by}" + (f": {row.pause_reason}" if row.pause_reason else "")
+    if paused:
+        return f"paused until {row.paused_at:%Y-%m-%d %H:%M} UTC"
     return f"no daemon started it at that time (catchup: {spec.catchup})"
 
 

@@ -41,12 +41,12 @@ class Pipelines:
         )
 
     def pause(self, name: str, path: str, actor: Optional[str], at: datetime, reason: str = "") -> None:
-        """Stop its schedule; `actor` None lets it go on."""
+        """Stop its schedule; `actor` None lets it go on: `paused_at` then says since when."""
         self._db.execute("insert_pipeline", name=name, path=path, at=to_text(at))
-        self._db.execute("pause_pipeline", name=name, actor=actor, at=to_text(at) if actor else None, reason=reason)
+        self._db.execute("pause_pipeline", name=name, actor=actor, at=to_text(at), reason=reason)
 
     def due(self, now: datetime, limit: int) -> List[model.PipelineRow]:
-        """Those with a due time that has come, the oldest first."""
+        """Those with a due time that has come, the latest first: who has weeks to catch up on keeps nobody waiting."""
         return [_row(row) for row in self._db.all("due_pipelines", now=to_text(now), limit=limit)]
 
     def nearest_due(self) -> Optional[datetime]:

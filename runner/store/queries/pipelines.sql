@@ -26,7 +26,7 @@ SELECT min(next_due) AS next_due FROM pipelines WHERE next_due IS NOT NULL
 SELECT max(cursor_at) AS cursor_at FROM pipelines
 
 -- name: due_pipelines
-SELECT * FROM pipelines WHERE next_due <= :now ORDER BY next_due, name LIMIT :limit
+SELECT * FROM pipelines WHERE next_due <= :now ORDER BY next_due DESC, name LIMIT :limit
 
 -- name: insert_hold
 INSERT INTO holds (pipeline, step, actor, at, reason) VALUES (:pipeline, :step, :actor, :at, :reason)
