@@ -112,7 +112,8 @@ def test_the_script_is_plain_shell(tmp_path, shell):
 def test_shellcheck_agrees(tmp_path):
     path = tmp_path / "runner"
     path.write_text(script(facts("/srv/it's a \"b\" $HOME 한글", pipelines="/p q")), encoding="utf-8")
-    subprocess.run(["shellcheck", "-S", "warning", str(path)], check=True)
+    # 2089, 2090: that the quotes of this odd path will not be taken for quotes, as is meant
+    subprocess.run(["shellcheck", "-S", "warning", "-e", "2089,2090", str(path)], check=True)
 
 
 def test_nothing_of_the_template_is_left():

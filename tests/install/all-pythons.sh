@@ -20,7 +20,7 @@ done
 
 for copy in this newer; do
     mkdir -p "$work/체크 아웃/$copy"
-    (cd "$root" && tar -c --exclude=__pycache__ LICENSE install.sh pipelines pyproject.toml runner vendor-wheels) | tar -x -C "$work/체크 아웃/$copy"
+    (cd "$root" && tar -c --exclude=__pycache__ LICENSE README.md install.sh pipelines pyproject.toml runner vendor-wheels) | tar -x -C "$work/체크 아웃/$copy"
 done
 sed -i 's/__version__ = .*/__version__ = "99.0.0"/' "$work/체크 아웃/newer/runner/__init__.py"
 for minor in $wanted; do

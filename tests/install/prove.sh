@@ -54,7 +54,7 @@ trap 'rm -rf "$work"' EXIT
 # What is in the checkout now, without its git folder and caches; and the same as version 99.
 for copy in this newer; do
     mkdir -p "$work/$copy"
-    (cd "$root" && tar -c --exclude=__pycache__ LICENSE install.sh pipelines pyproject.toml runner vendor-wheels) | tar -x -C "$work/$copy"
+    (cd "$root" && tar -c --exclude=__pycache__ LICENSE README.md install.sh pipelines pyproject.toml runner vendor-wheels) | tar -x -C "$work/$copy"
     chmod -R go=u,go-w "$work/$copy"
 done
 sed -i 's/__version__ = .*/__version__ = "99.0.0"/' "$work/newer/runner/__init__.py"

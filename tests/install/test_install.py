@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PARTS = ["LICENSE", "install.sh", "pipelines", "pyproject.toml", "runner", "vendor-wheels"]
+PARTS = ["LICENSE", "README.md", "install.sh", "pipelines", "pyproject.toml", "runner", "vendor-wheels"]
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "runner/__init__.py").read_text())[1]
 
 
