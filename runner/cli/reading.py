@@ -262,8 +262,11 @@ def why_waits(app: App, store, run: model.Run) -> str:
         return "; ".join(f"step {step} is {words}; runner release {run.pipeline} {step}" for step, words in held.items())
     if run.state != "queued" or is_worked_on(app, run):
         return ""
-    if daemonlock.look(app.config.home) is None:
+    daemon = daemonlock.look(app.config.home)
+    if daemon is None:
         return "no daemon runs; type: runner daemon"
+    if app.clock.now().timestamp() - daemon.beat > daemonlock.HUNG_SECONDS:
+        return f"the daemon (pid {daemon.pid}) hangs; type: runner health"
     from runner.daemon.guards import disk_reason
     from runner.definitions import Definitions
     from runner.engine import queue_facts

@@ -225,8 +225,10 @@ def rerun(app: App, run_name, failed, start, everything, resume, keep_definition
     if run.state not in model.RUN_TERMINAL:
         if ownership.is_alive(app.config.engines_folder, run.engine):
             raise already(app, run, False)
-        if failed or start or everything:
+        if failed or start or everything or dry_run:
             app.say(f"run {run.name} was interrupted: it is finished first, as --resume would")
+        if dry_run:
+            return 0
         return _resume(app, run, slots, show_logs, quiet, as_json)
     if resume:
         raise already(app, run, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pytest
 
-from runner import model, ownership
+from runner import daemonlock, model, ownership
 from runner.cli import reading
 from runner.cli.reading import list_, runs, show, status
 from runner.errors import NotFound
@@ -197,6 +197,12 @@ def test_runs_are_listed_newest_first(call, store, clock, failed):
     assert [found["name"] for found in json.loads(call(runs, "mart", "--json")[1])] == [newer.name, failed.name]
     assert len(call(runs, "-n", "1")[1].splitlines()) == 2
     assert failed.name in call(runs, "--state", "failed")[1]
+
+
+def test_a_run_that_waits_for_a_daemon_that_hangs_says_so(call, clock, run, monkeypatch):
+    beat = clock.now().timestamp() - daemonlock.HUNG_SECONDS - 1
+    monkeypatch.setattr(daemonlock, "look", lambda home: daemonlock.Daemon(77, "77-x", "", "0.1.0", beat))
+    assert json.loads(call(status, run.name, "--json")[1])["waits"] == "the daemon (pid 77) hangs; type: runner health"
 
 
 def test_no_runs_is_no_fault(call):
