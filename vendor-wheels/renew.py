@@ -43,6 +43,8 @@ REASONS = {
     "inotify-simple": ("tells when a pipeline file changes", "runner/daemon"),
     "jinja2": ("templates, in a sandbox", "runner/template"),
     "jsonschema": ("the check of pipeline files against the schema", "runner/spec"),
+    "pg8000": ("PostgreSQL for sql steps: no libpq, no compiler; psycopg needs libpq on the server, or 4 MB for each Python", "runner/clients"),
+    "pymysql": ("MySQL and MariaDB for sql steps: 0.05 MB, no C library", "runner/clients"),
     "python-dateutil": ("relativedelta in templates; also for croniter", "runner/template"),
     "pyyaml": ("pipeline files; the compiled reader is 8 times faster", "runner/spec"),
     "rich": ("the live table of `runner run`", "runner/cli"),
