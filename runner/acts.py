@@ -93,8 +93,8 @@ def definition_changes(before: model.Pipeline, after: model.Pipeline) -> List[st
     lines = [f"+ {name}: new in the file" for name in new if name not in old]
     lines += [f"- {name}: gone from the file" for name in old if name not in new]
     for name, step in new.items():
-        if name in old and dataclasses.replace(old[name], line=0) != dataclasses.replace(step, line=0):
-            fields = [f.name for f in dataclasses.fields(step) if f.name != "line" and getattr(step, f.name) != getattr(old[name], f.name)]
+        if name in old and dataclasses.replace(old[name], line=0, file="") != dataclasses.replace(step, line=0, file=""):
+            fields = [f.name for f in dataclasses.fields(step) if f.name not in ("line", "file") and getattr(step, f.name) != getattr(old[name], f.name)]
             lines.append(f"~ {name}: {', '.join(fields)} changed")
     return lines
 

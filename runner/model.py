@@ -65,6 +65,7 @@ class Mark:
 
     line: int
     column: int
+    file: str = ""  # the part that wrote it, absolute; "" for the pipeline's own file
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,8 @@ class Step:
     pool_slots: int = 1
     description: str = ""
     line: int = 0  # of the step in its file
+    file: str = ""  # the part that wrote it, absolute; "" for the pipeline's own file
+    folder: str = ""  # where relative paths of its body start; "" for the pipeline's folder
 
 
 @dataclass(frozen=True)

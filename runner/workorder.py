@@ -62,7 +62,7 @@ def make_job(
     cwd = _cwd(pipeline, step, render)
     kind = steps.get(step.kind)
     build = steps.BuildContext(
-        folder=folder, cwd=cwd, pipeline_folder=pipeline.folder, python=site.python, read=read_file,
+        folder=folder, cwd=cwd, pipeline_folder=step.folder or pipeline.folder, python=site.python, read=read_file,
         render=render, template=step.template,
     )
     command = kind.build(step, steps.render_body(kind, step.body, body_render), build)
@@ -81,7 +81,7 @@ def _renderer(context: Mapping[str, Any], preview: bool) -> Callable[[str], str]
 def _cwd(pipeline: model.Pipeline, step: model.Step, render: Callable[[str], str]) -> str:
     """Where the step works: its cwd, a relative one starting at the pipeline's folder."""
     if not step.cwd:
-        return pipeline.folder
+        return step.folder or pipeline.folder
     return os.path.normpath(os.path.join(pipeline.folder, os.path.expanduser(render(step.cwd))))
 
 

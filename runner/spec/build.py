@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any, Dict, Mapping, Optional, Tuple
 
@@ -21,7 +22,7 @@ def pipeline(data: Mapping[str, Any], loaded, params: Mapping[str, model.Param],
     return model.Pipeline(
         name=name, path=path, text=loaded.text, timezone=data.get("timezone", site.timezone), schedule=found,
         steps=tuple(
-            step(each, defaults, loaded.marks.value(("steps", i)).line) for i, each in enumerate(data["steps"])
+            step(each, defaults, loaded.marks, i, os.path.dirname(path)) for i, each in enumerate(data["steps"])
         ),
         logical_date=data.get("logical_date", site.logical_date), description=data.get("description", ""),
         doc_md=data.get("doc_md", ""), owner=data.get("owner", ""), tags=_tags(data.get("tags", ())),
@@ -33,11 +34,12 @@ def pipeline(data: Mapping[str, Any], loaded, params: Mapping[str, model.Param],
     )
 
 
-def step(each: Mapping[str, Any], defaults: Mapping[str, Any], line: int) -> model.Step:
+def step(each: Mapping[str, Any], defaults: Mapping[str, Any], marks, number: int, folder: str) -> model.Step:
     kind = next(key for key in each if key in steps.KINDS)
     said = {**defaults, **each}
     needs = each.get("needs", ())
     grace = _seconds(said, "kill_grace")
+    mark, start = marks.value(("steps", number)), marks.folder(("steps", number, kind))
     return model.Step(
         id=each["id"], kind=kind, body=steps.KINDS[kind].normalise(each[kind]),
         needs=tuple(dict.fromkeys((needs,) if isinstance(needs, str) else needs)), when=_when(each.get("when")),
@@ -45,10 +47,20 @@ def step(each: Mapping[str, Any], defaults: Mapping[str, Any], line: int) -> mod
         kill_grace=30.0 if grace is None else grace, allow_failure=each.get("allow_failure", False),
         skip_exit=said.get("skip_exit", 99), on_lost=said.get("on_lost", "retry"),
         env={**texts(defaults.get("env")), **texts(each.get("env"))}, inherit_env=_inherit(said.get("inherit_env", True)),
-        cwd=said.get("cwd"), template=each.get("template", True), priority_weight=said.get("priority_weight", 1),
+        cwd=_cwd(said, marks.folder(("steps", number, "cwd") if "cwd" in each else ("defaults", "cwd")), folder),
+        template=each.get("template", True), priority_weight=said.get("priority_weight", 1),
         pool=said.get("pool"), pool_slots=said.get("pool_slots", 1),
-        description=each.get("description", ""), line=line,
+        description=each.get("description", ""), line=mark.line, file=mark.file,
+        folder="" if start == folder else start,
     )
+
+
+def _cwd(said: Mapping[str, Any], start: str, folder: str) -> Optional[str]:
+    """A relative one that another file wrote starts there; what a template in front will say is not known."""
+    cwd = said.get("cwd")
+    if cwd is None or start in ("", folder) or cwd.lstrip().startswith("<<"):
+        return cwd
+    return os.path.join(start, os.path.expanduser(cwd))
 
 
 def retry(said: Mapping[str, Any]) -> model.Retry:

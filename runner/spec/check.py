@@ -6,14 +6,15 @@ circles here, values in `values`, templates and called files in `texts`. A file 
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Union
 
 from runner import model, steps
 from runner.errors import EnvironmentFault, InvalidPipeline
 from runner.model import Problem
-from runner.spec import build, nodes, schema, shape, values, words
+from runner.spec import build, merge, nodes, parts, schema, shape, values, words
 from runner.spec.graph import Graph
 from runner.spec.notes import Notes, Path
 from runner.spec.texts import Texts
@@ -32,7 +33,7 @@ class Site:
 
 @dataclass(frozen=True)
 class CheckResult:
-    pipeline: Optional[model.Pipeline]  # None when there is an error
+    pipeline: Optional[model.Pipeline]  # None when there is an error, and of a part
     problems: Tuple[Problem, ...]  # sorted; warnings too
     files: Tuple[str, ...] = ()  # other files that were looked at, absolute
 
@@ -47,19 +48,48 @@ def check_text(raw: Union[bytes, str], *, path: str, name: str, site: Site, show
     `look` False leaves called files alone: a stored definition stands whatever has become of them.
     """
     shown = shown or path or "<text>"
-    loaded = nodes.load(raw, shown)
+    call = str if os.path.isabs(shown) else shown_path  # how messages call other files
+    loaded, taken = load_whole(raw, path, shown, look, call)
     notes = Notes(loaded, shown)
-    shape.check(loaded.data, notes)
+    part = parts.is_part(path)
+    shape.check(loaded.data, notes, part)
     if not isinstance(loaded.data, dict):
-        return CheckResult(None, notes.sorted())
+        return CheckResult(None, notes.sorted(), taken)
     folder = os.path.dirname(path) if look and os.path.isabs(path) else ""
-    found = _Second(loaded.data, site, notes, Texts(notes, folder, str if os.path.isabs(shown) else shown_path))
-    problems = notes.sorted()
-    if notes.failed:
-        return CheckResult(None, problems, tuple(sorted(found.texts.files)))
+    found = _Second(loaded.data, site, notes, Texts(notes, folder, call), part)
+    problems, files = notes.sorted(), tuple(sorted(found.texts.files.union(taken)))
+    if notes.failed or part:
+        return CheckResult(None, problems, files)
     warnings = tuple(problem for problem in problems if problem.severity == "warning")
     pipeline = build.pipeline(loaded.data, loaded, found.params, found.schedule, path, name, site, warnings)
-    return CheckResult(pipeline, problems, tuple(sorted(found.texts.files)))
+    return CheckResult(pipeline, problems, files)
+
+
+def load_whole(raw: Union[bytes, str], path: str, shown: str, look: bool, call: Callable[[str], str]) -> Tuple[nodes.Loaded, Tuple[str, ...]]:
+    """A file with all it takes of others, and those it looked at. Without `look` they come out of the stored text itself."""
+    read: merge.Read = merge.from_disk
+    if not look and isinstance(raw, str):
+        raw, kept = parts.unpack(path, raw)
+        read = lambda file: _kept(kept, file)  # noqa: E731
+        call = lambda file: f"{shown_path(file)} (as the run has it)"  # noqa: E731
+    loaded = nodes.load(raw, shown)
+    if merge.takes(loaded.data):
+        return merge.whole(loaded, path if os.path.isabs(path) else "", shown, read, call)
+    return loaded, ()
+
+
+def _kept(texts: Mapping[str, str], file: str) -> str:
+    if file not in texts:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file)
+    return texts[file]
+
+
+def text_to_keep(text: str, path: str) -> Tuple[str, Tuple[str, ...]]:
+    """What a run keeps of a file with this text, and the other files that it depends on."""
+    if not parts.may_take(text):
+        return text, ()
+    loaded, files = load_whole(text.encode("utf-8", "surrogatepass"), path, path, True, str)
+    return (loaded.text if files else parts.pack(path, text, {})), files
 
 
 def load_pipeline(path: str, site: Site, name: Optional[str] = None) -> model.Pipeline:
@@ -98,18 +128,21 @@ def shown_path(path: str) -> str:
 class _Second:
     """The second pass over one file: what a schema cannot say."""
 
-    def __init__(self, data: Mapping[str, Any], site: Site, notes: Notes, texts: Texts):
-        self._notes, self.texts = notes, texts
+    def __init__(self, data: Mapping[str, Any], site: Site, notes: Notes, texts: Texts, part: bool):
+        """`part`: what is not there may come from the pipelines that take this file."""
+        self._notes, self.texts, self._part = notes, texts, part
         self.params = values.check_params(data.get("params"), notes)
         self.schedule = values.check_schedule(data, site, notes)
-        values.check_required(self.params, self.schedule, notes)
+        if not part:
+            values.check_required(self.params, self.schedule, notes)
         values.check_durations(data, ("timeout",), (), notes)
         values.check_shared(data.get("defaults"), ("defaults",), notes)
         values.check_env(data.get("env"), ("env",), notes)
-        texts.params = frozenset(self.params)
+        texts.params = _AnyName() if part else frozenset(self.params)
         texts.risky = frozenset(name for name, each in self.params.items() if each.type == "string" and not (each.enum or each.pattern))
         self.texts.check(data.get("env"), ("env",), frozenset())
-        values.check_catchup(data, notes)
+        if not part:
+            values.check_catchup(data, notes)
         self._defaults = defaults = data.get("defaults") if isinstance(data.get("defaults"), dict) else {}
         for key in ("env", "cwd"):  # which steps these reach, and so what is upstream, is not one thing
             self.texts.check(defaults.get(key), ("defaults", key), None)
@@ -135,8 +168,8 @@ class _Second:
         for i, step in entries:
             name = step.get("id")
             if isinstance(name, str) and ids.setdefault(name, i) != i:
-                first = self._notes.marks.value(("steps", ids[name], "id")).line
-                self._notes.add(("steps", i, "id"), f"two steps are called {name}", f"the other one is on line {first}: give one of them another id")
+                first = self._notes.line_of(("steps", ids[name], "id"), ("steps", i, "id"))
+                self._notes.add(("steps", i, "id"), f"two steps are called {name}", f"the other one is on {first}: give one of them another id")
         return ids
 
     def _needs(self, i: int, step: Mapping[str, Any], ids: Mapping[str, int]) -> List[str]:
@@ -151,6 +184,8 @@ class _Second:
             if need == step.get("id"):
                 self._notes.add(path, f"step {need} needs itself", "remove it from needs:")
             elif need not in ids:
+                if self._part:
+                    continue
                 self._notes.add(path, f"needs: there is no step {need!r}", _need_hint(need, ids))
             elif need in out:
                 self._notes.add(path, f"needs: {need} is named twice", "once is enough", severity="warning")
@@ -162,11 +197,12 @@ class _Second:
 
     def _step(self, step: Mapping[str, Any], path: Path, graph: Graph) -> None:
         values.check_shared(step, path, self._notes)
-        upstream = graph.above(step["id"]) if isinstance(step.get("id"), str) else None
+        upstream = graph.above(step["id"]) if isinstance(step.get("id"), str) and not self._part else None
         for key in ("env", "cwd"):
             self.texts.check(step.get(key), path + (key,), upstream)
         self.texts.check_when(step.get("when"), path + ("when",), upstream)
-        values.check_effects(step, self._defaults, path, self._notes)
+        if not self._part:
+            values.check_effects(step, self._defaults, path, self._notes)
         self._pool(step, path)
         kind = self._kind(step, path)
         if kind:
@@ -189,15 +225,22 @@ class _Second:
             return None
         if kinds:
             return kinds[0]
-        if not self._notes.shaky and not any(key not in schema.STEP_KEYS and words.is_about_kind(key, schema.STEP_KEYS) for key in step):
+        if not self._part and not self._notes.shaky and not any(key not in schema.STEP_KEYS and words.is_about_kind(key, schema.STEP_KEYS) for key in step):
             self._notes.add(path, "the step does not say what it does", "add one of " + ", ".join(f"{name}:" for name in steps.KINDS))
         return None
 
     def _body(self, step: Mapping[str, Any], path: Path, kind, upstream) -> None:
-        if not self._notes.is_bad(path):
+        if not self._part and not self._notes.is_bad(path):
             for keys, message, hint in kind.check(step[path[-1]]):
                 self._notes.add(path + tuple(keys) if isinstance(step[path[-1]], dict) else path, message, hint)
         self.texts.check_body(step, path, kind, upstream)
+
+
+class _AnyName(frozenset):
+    """Parameters of a part: those who take it may declare more."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
 
 
 def _need_hint(need: str, ids: Mapping[str, int]) -> str:

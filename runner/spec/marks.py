@@ -51,6 +51,19 @@ class Marks:
         _, node = self._find(tuple(path))
         return mark_of(node.start_mark) if node is not None else Mark(1, 1)
 
+    def word(self, path: Path) -> str:
+        """A value as the file spells it, without quotes; "" for one that is not there, or no scalar."""
+        _, node = self._find(tuple(path))
+        return node.value if isinstance(node, yaml.ScalarNode) else ""
+
+    def line(self, number: int) -> str:
+        """A line of the file, from 1."""
+        return self._lines[number - 1].rstrip("\r") if 0 < number <= len(self._lines) else ""
+
+    def folder(self, path: Path) -> str:
+        """Where relative paths below that path start, "" for the folder of the file; only a merged file knows others."""
+        return ""
+
     def key(self, path: Path) -> Mark:
         """Where the key of that path starts; for an item of a list, where the item starts."""
         key, node = self._find(tuple(path))

@@ -7,7 +7,7 @@ nothing in a file can crash the process or blow up its memory.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple, Union
 
 import yaml
@@ -108,7 +108,8 @@ class Loaded:
     data: Any
     marks: Marks
     problems: List[Problem]
-    text: str
+    text: str  # what a run keeps
+    sheets: Dict[str, Tuple[str, List[str]]] = field(default_factory=dict)  # of one put together of several files: Mark.file -> name, lines
 
     @property
     def errors(self) -> List[Problem]:

@@ -17,10 +17,10 @@ class Notes:
     """The problems of one file, those of its YAML first."""
 
     def __init__(self, loaded, shown: str):
-        self.marks, self._shown = loaded.marks, shown
-        self._lines = split_lines(loaded.text)
+        self.marks = loaded.marks
+        self._sheets = loaded.sheets or {"": (shown, split_lines(loaded.text))}
         self._problems: List[Problem] = list(loaded.problems)
-        self._broken = {problem.line for problem in loaded.problems if problem.severity == "error"}
+        self._broken = {(problem.file, problem.line) for problem in loaded.problems if problem.severity == "error"}
         self._bad_paths: Set[Path] = set()
         self.shaky = bool(self._broken)  # a key or a value was lost: what is missing may only be misspelt
 
@@ -30,16 +30,23 @@ class Notes:
             mark = self.marks.key(path) if at_key else self.marks.value(path)
         if severity == "error":
             self._bad_paths.update(path[:length] for length in range(1, len(path) + 1))
-        if mark.line in self._broken:
+        shown, lines = self._sheets[mark.file]
+        if (shown, mark.line) in self._broken:
             return
-        line = self._lines[mark.line - 1].rstrip("\r") if 0 < mark.line <= len(self._lines) else ""
-        self._problems.append(Problem(self._shown, mark.line, mark.column, message, hint, severity, where(path), line))
+        line = lines[mark.line - 1].rstrip("\r") if 0 < mark.line <= len(lines) else ""
+        self._problems.append(Problem(shown, mark.line, mark.column, message, hint, severity, where(path), line))
 
     def written(self, path: Path) -> str:
         """The word that stands in the file where a value begins: ~, where the value is None."""
         mark = self.marks.value(path)
-        line = self._lines[mark.line - 1] if mark.line <= len(self._lines) else ""
+        lines = self._sheets[mark.file][1]
+        line = lines[mark.line - 1] if mark.line <= len(lines) else ""
         return re.split(r"[\s,}\]]", line[mark.column - 1 :], maxsplit=1)[0]
+
+    def line_of(self, path: Path, other: Path) -> str:
+        """`line 3`, and of which file when that is not the one of `other`."""
+        mark = self.marks.value(path)
+        return f"line {mark.line}" + (f" of {self._sheets[mark.file][0]}" if mark.file != self.marks.value(other).file else "")
 
     def add_effect(self, path: Path, message: str, hint: str) -> None:
         """A warning about a value that is good in itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from typing import List
@@ -33,6 +34,12 @@ def cells(char: str) -> int:
     if "\u1160" <= char <= "\u11ff" or unicodedata.category(char) in ("Mn", "Me", "Cf"):
         return 0  # jamo that join the one before, accents, marks without width
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def brief_place(problem: Problem, file: str) -> str:
+    """`line 3`, for a list of pipelines; and of which file when it is not the pipeline's own."""
+    other = os.path.basename(problem.file)
+    return f"line {problem.line}" if other == os.path.basename(file) else f"{other} line {problem.line}"
 
 
 def format_problem(problem: Problem, color: bool = False) -> str:

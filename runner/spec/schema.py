@@ -116,6 +116,11 @@ TOP_KEYS: Dict[str, Dict[str, Any]] = {
     "env": {**_ENV, "description": "Environment variables of every step; texts are templates."},
     "defaults": {"$ref": "#/$defs/defaults", "description": "What holds for every step that does not say otherwise."},
     "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}, "description": "The steps."},
+    "extends": {"type": "string", "description": "Another file of which it takes everything that it does not say itself."},
+    "include": {
+        "type": ["string", "array"], "items": {"type": "string"},
+        "description": "Files whose steps, params, env and defaults it takes; the steps come before its own.",
+    },
 }
 
 
@@ -127,7 +132,7 @@ def build() -> Dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "runner pipeline",
         "type": "object",
-        "required": ["steps"],
+        "anyOf": [{"required": ["steps"]}, {"required": ["extends"]}, {"required": ["include"]}],
         "additionalProperties": False,
         "patternProperties": {"^x-": {"description": "Yours: for YAML anchors, read by nobody."}},
         "properties": {**TOP_KEYS, "defaults": {"$ref": "#/$defs/defaults"}},  # draft-07 reads nothing beside a $ref

@@ -32,15 +32,19 @@ def _validator():
     return validators.extend(Draft202012Validator, type_checker=checker)(schema.build())  # 2.0 is no whole number
 
 
-def check(data: Any, notes: Notes) -> None:
-    """Note every fault of shape. Faults that hide another, such as a wrong type a wrong choice, are told alone."""
+def check(data: Any, notes: Notes, part: bool = False) -> None:
+    """Note every fault of shape. Faults that hide another, such as a wrong type a wrong choice, are told alone.
+
+    `part`: of a file that others take, where what is missing may come from them.
+    """
     if not isinstance(data, dict):
         _not_a_mapping(data, notes)
         return
     if _quick()(data):
         return
     for error in _validator().iter_errors(data):
-        _tell(error, notes, data)
+        if not (part and error.validator in ("anyOf", "required", "oneOf")):
+            _tell(error, notes, data)
 
 
 def _not_a_mapping(data: Any, notes: Notes) -> None:
@@ -63,6 +67,8 @@ def _tell(error, notes: Notes, data: Any) -> None:
         _unknown_keys(path, value, error.schema, notes)
     elif kind == "oneOf":
         return  # no kind of step, or two: said by the second pass
+    elif kind == "anyOf":
+        _missing(path, "steps", value, notes)
     elif kind == "required":
         for key in wanted:
             if key not in value:

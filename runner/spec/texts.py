@@ -79,18 +79,19 @@ class Texts:
         if self._notes.is_bad(path):
             return
         normal = kind.normalise(body)
-        if self._folder:
+        folder = self._folder and (self._notes.marks.folder(path) or self._folder)
+        if folder:
             for called in kind.files(normal):
                 place = path + (called.key,) if isinstance(body, dict) else path
-                self._called(called, place, templated, upstream)
-        self._clock(kind, body, normal, path, templated)
+                self._called(called, place, templated, upstream, folder)
+        self._clock(kind, body, normal, path, templated, folder)
         key, language = getattr(kind, "INLINE", ("", ""))
         if templated and language == "bash" and isinstance(normal.get(key), str):
             for fault in template.find_bare_params(normal[key], self.risky):
                 self._notes.in_text(path if isinstance(body, str) else path + (key,), fault)
 
-    def _called(self, called, place: Path, templated: bool, upstream) -> None:
-        file = steps.locate(self._folder, called.path)
+    def _called(self, called, place: Path, templated: bool, upstream, folder: str) -> None:
+        file = steps.locate(folder, called.path)
         text = self._text_of(file)
         if text is None:
             self._no_file(place, called.path, file)
@@ -126,7 +127,7 @@ class Texts:
 
     # -- the midnight linter
 
-    def _clock(self, kind, body: Any, normal: Mapping[str, Any], path: Path, templated: bool) -> None:
+    def _clock(self, kind, body: Any, normal: Mapping[str, Any], path: Path, templated: bool, folder: str) -> None:
         key, language = getattr(kind, "INLINE", ("", ""))
         text = normal.get(key)
         if not isinstance(text, str):
@@ -134,18 +135,18 @@ class Texts:
         place = path if isinstance(body, str) else path + (key,)
         for read in lint.find_clock_reads(text, language, templated):
             self._notes.in_text(place, read)
-        if self._folder and language == "bash":
-            for file, found in self._named_files(text):
+        if folder and language == "bash":
+            for file, found in self._named_files(text, folder):
                 self._clock_of_file(file, self._text_of(file) or "", found, False)
 
     def _clock_of_file(self, file: str, text: str, language: str, templated: bool) -> None:
         for read in lint.find_clock_reads(text, language, templated):
             self._notes.in_file(self._shown(file), text, read)
 
-    def _named_files(self, text: str) -> Iterator[Tuple[str, str]]:
+    def _named_files(self, text: str, folder: str) -> Iterator[Tuple[str, str]]:
         """Scripts of the pipeline that a shell text names, such as ./extract.sh."""
         words: List[str] = sorted(set(_SCRIPT.findall(text)))
         for word in words:
-            file = steps.locate(self._folder, word)
+            file = steps.locate(folder, word)
             if os.path.isfile(file):
                 yield file, _LANGUAGES[os.path.splitext(file)[1]]
