@@ -16,7 +16,7 @@ from runner import model, schedule
 from runner.clock import Clock, from_text, to_text
 from runner.daemon.watch import settled
 from runner.definitions import Definitions
-from runner.errors import InvalidPipeline, NotFound
+from runner.errors import EnvironmentFault, InvalidPipeline, NotFound
 from runner.spec import folder
 from runner.spec.check import Site, load_text, name_of
 from runner.spec.text import Stop, decode
@@ -106,6 +106,11 @@ class Catalogue:
             first = error.problems[0]
             self._faulty(name, path, row, f"line {first.line}: {first.message}", now)
             return
+        except EnvironmentFault:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours over one file must not stop the others
+            self._faulty(name, path, row, f"runner cannot read it: {error!r}", now)
+            return
         if self._definitions:
             self._definitions.keep(digest, pipeline)
         self._store.pipelines.place(name, path, self._store.keep_definition(pipeline, now), twice, now)
@@ -123,8 +128,9 @@ class Catalogue:
         same = _schedule_key(pipeline.schedule)
         known, _, since = row.schedule_key.partition(_SINCE) if row else ("", "", "")
         key, cursor = f"{self._site_key()}|{same}{_SINCE}", row.cursor if row else None
-        if since and known.split("|", 2)[2:] == [same]:  # the settings' part is in the key so that a new one has it read again
-            key += since
+        once = bool(pipeline.schedule and pipeline.schedule.once) and known.split("|")[2:3] == [pipeline.schedule.text]
+        if since and (once or known.split("|", 2)[2:] == [same]):  # the settings' part is in the key so that a new one has it read again
+            key += since  # @once stays what it was: a new zone or date of it is no second first time
         else:
             key, cursor = key + to_text(now), now
             if pipeline.schedule and pipeline.schedule.once:  # its one time counts, also when it has passed

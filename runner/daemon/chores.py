@@ -34,8 +34,12 @@ class Chores:
             self._child = None
             if code:
                 self._say(f"runner clean ended with exit {code}; type: runner clean   to see why")
-        if tick >= self._first and now.timestamp() - self._last() >= EVERY_SECONDS:
-            self._begin(now)
+        if tick >= self._first and not 0 <= now.timestamp() - self._last() < EVERY_SECONDS:  # below 0: the clock was set back
+            self._first = tick + FIRST_SECONDS  # should it fail, not at every beat
+            try:
+                self._begin(now)
+            except OSError as error:
+                self._say(f"runner clean cannot be started: {error.strerror or error}")
 
     def _last(self) -> float:
         try:

@@ -18,6 +18,7 @@ from apscheduler.triggers.date import DateTrigger
 from runner.clock import UTC
 
 BEAT_SECONDS = 10
+_NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 DEAD_BEATS = 6  # looks of the loop, a beat apart, that found no new one: the timer's thread is gone
 
 
@@ -32,6 +33,14 @@ class _Beat(BaseTrigger):
         return now + self._distance
 
 
+class _Date(DateTrigger):
+    """Once, and then never again, but there. APScheduler removes a job that has ended: were the timer closed or the job removed
+    in that moment, its thread or ours would meet an error."""
+
+    def get_next_fire_time(self, previous_fire_time, now):
+        return super().get_next_fire_time(previous_fire_time, now) or _NEVER
+
+
 class Timer:
     """Rings; counts its beats."""
 
@@ -44,6 +53,7 @@ class Timer:
             timezone=UTC, executors={"default": ThreadPoolExecutor(2)}, job_defaults={"misfire_grace_time": None, "coalesce": True}
         )
         self._scheduler.add_job(self._beat, _Beat(beat_seconds), id="beat")
+        self._scheduler.add_job(ring, _Date(_NEVER), id="due")
         self._scheduler.start()
 
     def _beat(self) -> None:
@@ -55,11 +65,7 @@ class Timer:
         if moment == self._due:
             return
         self._due = moment
-        if moment is None:
-            if self._scheduler.get_job("due"):
-                self._scheduler.remove_job("due")
-        else:
-            self._scheduler.add_job(self._ring, DateTrigger(moment, timezone=UTC), id="due", replace_existing=True)
+        self._scheduler.add_job(self._ring, _Date(moment or _NEVER), id="due", replace_existing=True)
 
     def clock_was_set(self) -> None:
         """Beat from now on: after a clock was set back the next beat would be late by as much."""
