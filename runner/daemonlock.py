@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 from dataclasses import dataclass
 from typing import Optional
 
@@ -17,6 +18,8 @@ from runner.errors import Conflict, EnvironmentFault
 
 BEAT_SECONDS = 10.0  # between beats of a healthy daemon
 HUNG_SECONDS = 60.0  # without a beat: it hangs
+TEXT_BYTES = 256
+LOOKS = 20  # of one that is refused, for the name of the other
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def path_of(home: str) -> str:
 class DaemonLock:
     """This process as the daemon of a home."""
 
-    def __init__(self, home: str):
+    def __init__(self, home: str, since: str):
         """Take the lock. Raises Conflict that names the daemon which holds it, EnvironmentFault where nothing can be written."""
         path = path_of(home)
         try:
@@ -48,15 +51,16 @@ class DaemonLock:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._fd)
-            other = look(home)
+            other = _holder(home)
             who = f"pid {other.pid}, since {other.since}" if other else "its pid is not written yet"
             raise Conflict(f"a daemon works on {home} already: {who}", "end it: runner daemon stop   look at it: runner health") from None
+        self._since = since
+        self.tell("")  # at once: the text is still of the daemon before, whose pid nobody may signal any more
 
-    def tell(self, owner: str, since: str) -> None:
-        """Write who this is."""
-        text = json.dumps({"pid": os.getpid(), "owner": owner, "since": since, "version": __version__}).encode()
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, text, 0)
+    def tell(self, owner: str) -> None:
+        """Write who this is; `owner` "" as long as nobody can be rung."""
+        text = json.dumps({"pid": os.getpid(), "owner": owner, "since": self._since, "version": __version__}).encode()
+        os.pwrite(self._fd, text.ljust(TEXT_BYTES), 0)  # over the old one in one go: nobody reads half of it
 
     def beat(self) -> None:
         """Say that the loop turns."""
@@ -64,6 +68,16 @@ class DaemonLock:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def _holder(home: str) -> Optional[Daemon]:
+    """Who holds the lock; one that has just taken it needs a moment to write its name over that of the dead one before."""
+    for _ in range(LOOKS):
+        found = look(home)
+        if found and os.path.exists(f"/proc/{found.pid}"):
+            return found
+        threading.Event().wait(0.05)
+    return None
 
 
 def look(home: str) -> Optional[Daemon]:

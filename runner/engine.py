@@ -226,13 +226,13 @@ class Engine:
         while not self.idle:
             self.turn(self.executor.wait(self.timeout()))
 
-    def turn(self, reports: List[Report]) -> None:
-        """One turn of the loop: everything known now is decided, committed, acted upon."""
+    def turn(self, reports: List[Report]) -> bool:
+        """One turn of the loop: everything known now is decided, committed, acted upon. True when it read what others wrote."""
         now, tick = self.clock.now(), self.clock.monotonic()
         look = tick >= self._next_look or self.owner.heard() or self._stop is not None
         begin = self._begin_all or self._begin_some
         if not (reports or look or begin or self._dirty or (self._wakes and self._wakes[0][0] <= tick)):
-            return
+            return False
         with self.store.transaction():
             for report in reports:
                 self._take_report(report, now)
@@ -243,6 +243,7 @@ class Engine:
             self._decide(now, tick)
         faults.point("engine.committed")
         self._act()
+        return look
 
     def timeout(self) -> float:
         """Seconds until something is due; 0 when there is something to do at once."""

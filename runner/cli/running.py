@@ -77,6 +77,8 @@ def already(app: App, run: model.Run, resume: bool) -> Conflict:
     if ownership.is_alive(app.config.engines_folder, run.engine):
         who = ownership.about(app.config.engines_folder, run.engine)
         return Conflict(f"run {run.name} is running already: {who}", f"watch it: runner logs {run.name} -f   end it: runner stop {run.name}")
+    if run.state == "queued" and not run.engine:
+        return Conflict(f"run {run.name} waits already", f"what for: runner status {run.name}   take it out: runner stop {run.name}")
     return Conflict(f"run {run.name} was interrupted", f"finish it: runner rerun {run.name} --resume   end it: runner stop {run.name}")
 
 
@@ -325,6 +327,9 @@ def _stop_one(app: App, store, run: model.Run, no_wait: bool, as_json: bool, qui
         _print_stopped(app, store, run, as_json, quiet)
         return 0
     run = store.run_by_id(run.id)
+    if run.state in model.RUN_TERMINAL:  # it ended by itself in between
+        _print_stopped(app, store, run, as_json, quiet)
+        return 0
     if not ownership.is_alive(app.config.engines_folder, run.engine):
         work(app, store, run, stored_pipeline(app, store, run), None, False, as_json, as_json, stop_by=acts.actor())
         return 0

@@ -58,7 +58,7 @@ class Daemon:
     def serve(self) -> int:
         """Work until told to leave. Raises Conflict when another daemon lives here, EnvironmentFault when it cannot begin."""
         config = self._load()
-        lock = DaemonLock(config.home)
+        lock = DaemonLock(config.home, f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}")
         old = {number: signal.signal(number, self._hear) for number in SIGNALS}
         self._log = open_log(config.home, self._environ)
         self._log.info(f"daemon started: runner {__version__}, pid {os.getpid()}, home {config.home}, pipelines {config.pipelines}")
@@ -147,7 +147,7 @@ class _Life:
             self._store, self._executor, clock, config, JobSite(self._environ, config.step_python, config.home),
             about_me="runner daemon", listener=self._tell, serve=definitions,
         ))
-        self._lock.tell(self._engine.owner.id, f"{clock.now():%Y-%m-%dT%H:%M:%SZ}")
+        self._lock.tell(self._engine.owner.id)
         self._watch = self._open(Watch(config.pipelines, leave_out=_own_files(config)))
         if self._watch.fd is not None:
             self._executor.watch(self._watch.fd)
@@ -199,7 +199,8 @@ class _Life:
                 self._scan()
             due = self._next_due is not None and self._next_due <= self._clock.now()
             more = due and not leaving and not self.guard.reason and self._make_due()
-            self._engine.turn(reports)
+            if self._engine.turn(reports):
+                self._see_due()  # somebody may have made a run ahead of its time
             if (leaving == DRAIN and not self._engine.live) or (leaving == KILL and self._engine.idle):
                 return 0
 

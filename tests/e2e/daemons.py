@@ -20,6 +20,7 @@ from runner.clock import from_text, to_text
 from tests.e2e.conftest import Shell
 
 EFFECT = 'echo "$RUNNER_RUN_ID $RUNNER_STEP $RUNNER_TRY_NUMBER" >>"$EFFECTS"'
+WAITS = EFFECT + '; until [ -e "$ROOM/open" ]; do sleep 0.1; done'  # until House.open()
 READY_SECONDS = 60
 
 
@@ -31,7 +32,7 @@ class House(Shell):
         self.pipelines = self.home / "pipelines"
         self.pipelines.mkdir(parents=True)
         self.effects = folder / "effects"
-        self.env.update(EFFECTS=str(self.effects), RUNNER_MIN_FREE="0", RUNNER_TIMEZONE="UTC", RUNNER_DURABILITY="normal")
+        self.env.update(EFFECTS=str(self.effects), ROOM=str(folder), RUNNER_MIN_FREE="0", RUNNER_TIMEZONE="UTC", RUNNER_DURABILITY="normal")
         self.children = []
         self._age = 0
 
@@ -44,6 +45,10 @@ class House(Shell):
         moment = time.time() - 3600 + self._age
         os.utime(path, (moment, moment))
         return path
+
+    def open(self):
+        """Steps of `WAITS` may end."""
+        (self.folder / "open").touch()
 
     def settings(self, text):
         self.write("home/settings.yaml", "timezone: UTC\n" + text)
