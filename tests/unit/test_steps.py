@@ -72,7 +72,7 @@ def here(tmp_path):
 
 
 def test_kinds_are_in_the_order_of_the_manual():
-    assert list(steps.KINDS) == ["bash", "python", "spark-submit", "hive", "noop"]
+    assert list(steps.KINDS) == ["bash", "python", "spark-submit", "hive", "http", "noop"]
 
 
 @pytest.mark.parametrize("module", steps.KINDS.values(), ids=list(steps.KINDS))
@@ -108,6 +108,8 @@ GOOD = [
     ("spark-submit", {"application": "x.py", "jars": "a.jar,b.jar", "num_executors": "<< params.n >>", "conf": {"spark.x": False}}),
     ("hive", "select 1;"),
     ("hive", {"file": "x.hql", "hivevar": {"dt": "<< ds >>", "n": 1}, "client": "spark-sql"}),
+    ("http", "https://rates.example/v1"),
+    ("http", {"url": "https://x/<< ds >>", "json": [1, {"a": None}], "params": {"a": [1, "b"]}, "status": [200, "404-409"], "timeout": "5m"}),
     ("noop", None),
     ("noop", True),
     ("noop", {}),
@@ -125,6 +127,8 @@ BAD = [
     ("spark-submit", {"application": "x.py", "num_executors": 0}),
     ("hive", {"sql": "x", "hivevar": {"a": [1]}}),
     ("hive", {"sql": "x", "client": "impala"}),
+    ("http", {"url": "https://x", "method": "post"}),
+    ("http", {"url": "https://x", "extract": {"a": 1}}),
     ("noop", "text"),
     ("noop", {"a": 1}),
 ]

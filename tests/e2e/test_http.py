@@ -1,0 +1,65 @@
+"""http steps in a run: values handed on, the engine's retries, its timeout."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        if self.path == "/hangs":
+            self.server.release.wait(120)
+            return
+        busy = self.path == "/busy" and self.server.asked.count("/busy") < 3
+        self.send_response(503 if busy else 200)
+        self.end_headers()
+        self.wfile.write(b'{"id": "k-7"}')
+
+
+@pytest.fixture
+def server():
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.daemon_threads, made.asked, made.release = True, [], threading.Event()
+    made.url = f"http://127.0.0.1:{made.server_address[1]}"
+    threading.Thread(target=made.serve_forever, args=(0.05,), daemon=True).start()
+    yield made
+    made.release.set()
+    made.shutdown()
+    made.server_close()
+
+
+def test_the_answer_reaches_the_next_step_and_a_busy_server_is_asked_again(runner, server):
+    runner.write("mart.yaml", f"""
+        steps:
+          - id: ask
+            retries: 3
+            retry_delay: 0
+            http: {{url: {server.url}/busy, to: "answers/<< ds >>.json", extract: {{key: id}}}}
+          - {{id: tell, needs: ask, bash: "echo << outputs.ask.key >> << outputs.ask.status >>; cat answers/2026-02-28.json"}}
+    """)
+    runner("run", "mart.yaml", "--date", "2026-02-28")
+    assert server.asked == ["/busy"] * 3
+    assert runner("logs", "mart@2026-02-28", "tell").stdout.endswith('k-7 200\n{"id": "k-7"}\n')
+
+
+def test_a_server_that_hangs_meets_the_timeout_of_the_step(runner, server):
+    runner.write("mart.yaml", f"""
+        steps:
+          - {{id: ask, timeout: 1s, http: {{url: {server.url}/hangs, to: answer}}}}
+    """)
+    runner("run", "mart.yaml", "--date", "2026-02-28", code=1)
+    step = runner.json("status", "mart@2026-02-28")["steps"][0]
+    assert step["state"] == "failed" and "timeout" in str(step) and not (runner.folder / "answer").exists()
+    assert [name.name for name in runner.folder.iterdir() if name.name.endswith(".part")] == []
+
+
+def test_the_preview_shows_the_request(runner):
+    runner.write("mart.yaml", "steps: [{id: ask, http: 'http://127.0.0.1/<< ds >>'}]")
+    assert '"url": "http://127.0.0.1/2026-02-28"' in runner("plan", "mart.yaml", "--date", "2026-02-28").stdout
