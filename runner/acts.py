@@ -100,9 +100,12 @@ def definition_changes(before: model.Pipeline, after: model.Pipeline) -> List[st
 
 
 def reset(
-    store: Store, run: model.Run, pipeline: model.Pipeline, chosen: Sequence[str], *, at: datetime, who: str
+    store: Store, run: model.Run, pipeline: model.Pipeline, chosen: Sequence[str], *, at: datetime, who: str, repair: bool = False
 ) -> model.Run:
-    """Take the chosen steps back to pending and the run to queued. Earlier attempts and other outputs stay."""
+    """Take the chosen steps back to pending and the run to queued. Earlier attempts and other outputs stay.
+
+    `repair`: of a step with `foreach` only the items that did not succeed run again, unless what it needs runs again too.
+    """
     if not chosen:
         raise UsageError(f"run {run.name}: nothing to run again", "choose: --failed, --from STEP or --all")
     with store.transaction():
@@ -111,11 +114,24 @@ def reset(
             raise Conflict(f"run {run.name} is {run.state}", f"type: runner stop {run.name}   or   runner rerun {run.name} --resume")
         store.redefine(run, pipeline, at)
         rows = {row.step: row for row in store.step_runs(run.id)}
-        for step in chosen:
+        for step in _with_mapped(store, run, pipeline, chosen, rows, repair):
             if rows[step].state != "pending":
                 store.move("step", run.id, rows[step].state, "pending", at, step=step, reason="rerun", actor=who, tries=0, started_at=None, outputs=None)
         store.move("run", run.id, run.state, "queued", at, reason="rerun", actor=who, stop_requested=None)
     return store.run_by_id(run.id)
+
+
+def _with_mapped(store: Store, run: model.Run, pipeline: model.Pipeline, chosen: Sequence[str], rows, repair: bool) -> List[str]:
+    """The chosen steps, and the mapped ones that stay with them; the other mapped ones are forgotten."""
+    out = list(chosen)
+    for name in chosen:
+        step = pipeline.step(name)
+        children = [row for row in rows.values() if row.step != name and model.parent_of(row.step) == name]
+        if repair and step.foreach is not None and not set(step.needs) & set(chosen):
+            out += [row.step for row in children if row.state not in ("success", "skipped")]
+        elif children:
+            store.drop_mapped(run.id, name)
+    return out
 
 
 def revive(store: Store, run: model.Run, pipeline: model.Pipeline, *, at: datetime, who: str) -> model.Run:
@@ -126,16 +142,17 @@ def revive(store: Store, run: model.Run, pipeline: model.Pipeline, *, at: dateti
     return store.run_by_id(run.id)
 
 
-def take_out(store: Store, run: model.Run, *, at: datetime, who: str) -> bool:
+def take_out(store: Store, run: model.Run, *, at: datetime, who: str, why: str = "") -> bool:
     """End a waiting run that nobody works on; False when it has begun, ended, or has an owner."""
+    why = why or f"stopped by {who}"
     with store.transaction():
         run = store.run_by_id(run.id)
         if run.state != "queued" or run.engine:
             return False
         for row in store.step_runs(run.id):
             if row.state == "pending":
-                store.move("step", run.id, "pending", "killed", at, step=row.step, reason=f"stopped by {who}", actor=who)
-        store.move("run", run.id, "queued", "killed", at, reason=f"stopped by {who}", actor=who)
+                store.move("step", run.id, "pending", "killed", at, step=row.step, reason=why, actor=who)
+        store.move("run", run.id, "queued", "killed", at, reason=why, actor=who)
     return True
 
 

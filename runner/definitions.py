@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
-from typing import Any
+from typing import Any, Iterator
 
 from runner import model
+from runner.errors import NotFound
 from runner.store import Store
 
 KEPT = 2000  # parsed definitions in memory, some 10 kB each
@@ -14,9 +16,12 @@ KEPT = 2000  # parsed definitions in memory, some 10 kB each
 class Definitions:
     """Content hash -> Pipeline."""
 
-    def __init__(self, store: Store, site: Any):
-        """`site`: spec.check.Site, what a text's meaning depends on besides itself."""
-        self._store, self._site = store, site
+    def __init__(self, store: Store, site: Any, folder: str = "", watched: bool = False):
+        """`site`: spec.check.Site, what a text's meaning depends on besides itself. `folder`: the pipelines folder.
+
+        `watched`: a daemon keeps the last good text of each file in the store.
+        """
+        self._store, self._site, self._folder, self._watched = store, site, folder, watched
         self._known: "OrderedDict[str, model.Pipeline]" = OrderedDict()
 
     def of(self, run: model.Run) -> model.Pipeline:
@@ -35,6 +40,26 @@ class Definitions:
         else:
             self._known.move_to_end(digest)
         return found
+
+    def named(self, name: str, beside: str = "") -> model.Pipeline:
+        """Another pipeline as it is today, by its name; `beside` is the file that names it, whose folder is looked at too.
+
+        Raises NotFound, or InvalidPipeline.
+        """
+        row = self._store.pipelines.get(name) if self._watched else None
+        if row and row.definition and not row.gone_at:
+            return self.get(row.definition)
+        from runner.spec.check import load_pipeline
+
+        for path in self._places(name, beside):
+            return load_pipeline(path, self._site)
+        raise NotFound(f"there is no pipeline {name} in {self._folder}", "type: runner list   to see which there are")
+
+    def _places(self, name: str, beside: str) -> Iterator[str]:
+        files = {name + ".yaml", name + ".yml"}
+        folders = [(os.path.dirname(beside), (), os.listdir(os.path.dirname(beside)))] if beside else []
+        for folder, _, found in (*folders, *os.walk(self._folder)):
+            yield from (os.path.join(folder, file) for file in found if file in files)
 
     def keep(self, digest: str, pipeline: model.Pipeline) -> None:
         """Remember one that was parsed elsewhere."""

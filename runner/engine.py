@@ -10,9 +10,9 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from runner import faults, model, plan, queue, template, workorder
+from runner import acts, faults, model, plan, queue, template, workorder
 from runner.clock import Clock
 from runner.config import Config
 from runner.definitions import Definitions
@@ -21,11 +21,15 @@ from runner.executors import Report, process
 from runner.ownership import Owner, about, forget, is_alive
 from runner.slots import BACKFILL, Slots
 from runner.store import Store
-from runner.store.store import outputs_of
+from runner.store.store import items_of, outputs_of
+from runner.waits import News, Waits
 
 HEARTBEAT = 1.0  # seconds between looks at the database when no bell rings
 SERVE_HEARTBEAT = 10.0  # the same for a daemon, whom every command rings
 BEGIN_AT_ONCE = 64  # waiting runs that begin in one turn
+WAIT_SECONDS = 7 * 86400.0  # a wait without `timeout`
+SINCE = ", since "
+FORCE = "!"  # before the name of who stops a run for the second time: teardowns are ended too
 CANDIDATES = 50  # waiting runs of one pipeline that are looked at: the first may wait for something the next does not
 
 
@@ -52,6 +56,7 @@ class _Live:
     kill_at: Optional[float] = None  # monotonic seconds; set when TERM was sent
     cause: str = ""  # timeout | stopped, when we are ending it
     reason: str = ""
+    waits: bool = False  # no process: something is looked at until it is there
 
 
 @dataclass
@@ -87,7 +92,9 @@ class Engine:
         listener: Optional[Callable[[Event], None]] = None,
         slots: Optional[int] = None,
         serve: Optional[Definitions] = None,
+        definitions: Optional[Definitions] = None,
     ):
+        """`definitions`: to find other pipelines by, for steps that wait for them; with `serve` they are the same."""
         self.store, self.executor, self.clock, self.config, self.site = store, executor, clock, config, site
         self.slots = Slots(slots or config.slots, config.pools)
         self.owner = Owner(config.engines_folder, about_me)
@@ -110,6 +117,7 @@ class Engine:
         self._begin_all = True  # a waiting run may begin, of any pipeline
         self._begin_some: Set[str] = set()  # or of these, since one of their runs ended
         executor.watch(self.owner.bell)
+        self._waits = Waits(store, serve or definitions, config, clock, executor.watch, executor.unwatch)
 
     def close(self) -> None:
         """Let go of the runs. What runs goes on and can be adopted."""
@@ -118,6 +126,7 @@ class Engine:
                 self.store.release(run_id, self.owner.id)
         except RunnerError:  # a full disk, say: the lock that goes with us tells the next engine as much
             pass
+        self._waits.close()
         self.owner.close()
 
     @property
@@ -162,7 +171,8 @@ class Engine:
         prev = self.store.last_success_before(run.pipeline, run.date.due) if workorder.wants(pipeline, "prev_success") else None
         active = _Active(
             run=run, pipeline=pipeline,
-            plan=plan.RunPlan(pipeline, {row.step: (row.state, row.tries, row.retry_at) for row in rows}, run.only),
+            plan=plan.RunPlan(pipeline, {row.step: (row.state, row.tries, row.retry_at) for row in rows}, run.only,
+                              items=items_of(rows), chosen=_chosen(pipeline, rows)),
             numbers=self.store.attempt_numbers(run.id), outputs=outputs_of(rows), prev_success=prev.date if prev else None,
         )
         active.plan.hold(self._held_steps(run.pipeline))
@@ -177,7 +187,8 @@ class Engine:
 
     def _recover(self, active: _Active, attempt: model.Attempt) -> None:
         """Pick up one attempt of a dead engine (the recovery table of docs/architecture.md)."""
-        live = _Live(active.run.id, attempt.step, attempt.number, attempt.folder, reason=attempt.reason)
+        live = _Live(active.run.id, attempt.step, attempt.number, attempt.folder, reason=attempt.reason,
+                     waits=active.plan.spec_of(attempt.step).slotless)
         if attempt.deadline_at:
             live.deadline = self._monotonic(attempt.deadline_at)
         if attempt.kill_at:
@@ -189,22 +200,26 @@ class Engine:
 
     def _find_process(self, active: _Active, live: _Live) -> None:
         """Adopt what still runs, learn what ended; an attempt that was committed and never began begins now."""
-        if self.executor.recover(live.folder) == "never":
+        if live.waits:
+            self._wait_again(active, live)
+        elif self.executor.recover(live.folder) == "never":
             try:
-                self.executor.start(self._job(active, active.pipeline.step(live.step), live.number))
+                self.executor.start(self._job(active, active.plan.spec_of(live.step), live.number))
             except (RunnerError, OSError) as error:
                 self.executor.refuse(live.folder, _refusal(error))
 
     def _keep(self, active: _Active, live: _Live) -> None:
         active.live[live.folder] = live
         self._owners[live.folder] = active
-        self._busy[active.run.pipeline] = self._busy.get(active.run.pipeline, 0) + 1
-        self.slots.take(_pools(active, live.step, self.slots))
+        if not live.waits:
+            self._busy[active.run.pipeline] = self._busy.get(active.run.pipeline, 0) + 1
+            self.slots.take(_pools(active, live.step, self.slots))
 
     def _let_go(self, active: _Active, folder: str) -> _Live:
         live = active.live.pop(folder)
-        self._busy[active.run.pipeline] -= 1
-        self.slots.give_back(_pools(active, live.step, self.slots))
+        if not live.waits:
+            self._busy[active.run.pipeline] -= 1
+            self.slots.give_back(_pools(active, live.step, self.slots))
         return live
 
     def _monotonic(self, moment: datetime) -> float:
@@ -216,9 +231,9 @@ class Engine:
         """Read the database in the next turn: something was written to it."""
         self._next_look = 0.0
 
-    def request_stop(self, actor: str) -> None:
-        """Stop all runs of this engine; may be called from a signal handler."""
-        self._stop = actor
+    def request_stop(self, actor: str, force: bool = False) -> None:
+        """Stop all runs of this engine, with `force` without their teardowns; may be called from a signal handler."""
+        self._stop = FORCE + actor if force else actor
 
     def run_until_done(self) -> None:
         """Turn until every run has ended."""
@@ -231,11 +246,14 @@ class Engine:
         now, tick = self.clock.now(), self.clock.monotonic()
         look = tick >= self._next_look or self.owner.heard() or self._stop is not None
         begin = self._begin_all or self._begin_some
-        if not (reports or look or begin or self._dirty or (self._wakes and self._wakes[0][0] <= tick)):
+        news = self._waits.heard()
+        if not (reports or news or look or begin or self._dirty or (self._wakes and self._wakes[0][0] <= tick)):
             return False
         with self.store.transaction():
             for report in reports:
                 self._take_report(report, now)
+            for one in news:
+                self._take_news(one, now)
             if look:
                 self._look(now, tick)
             self._begin_waiting(now)
@@ -250,10 +268,8 @@ class Engine:
         if self._begin_all or self._begin_some or self._dirty:
             return 0.0
         tick = self.clock.monotonic()
-        nearest = self._next_look
-        if self._wakes:
-            nearest = min(nearest, self._wakes[0][0])
-        return max(nearest - tick, 0.0)
+        moments = (self._next_look, self._wakes[0][0] if self._wakes else None, self._waits.next_look())
+        return max(min(moment for moment in moments if moment is not None) - tick, 0.0)
 
     def _touch(self, active: _Active) -> None:
         """Something about this run changed: decide on it in this turn or the next."""
@@ -269,6 +285,7 @@ class Engine:
             active = self._active.get(heapq.heappop(self._wakes)[1])
             if active:
                 self._end_overdue(active, now, tick)
+                active.plan.wake(now)
                 self._touch(active)
 
     def _act(self) -> None:
@@ -289,8 +306,8 @@ class Engine:
             self._touch(active)
 
     def _take_end(self, active: _Active, live: _Live, report: Report, now: datetime) -> None:
-        step = active.pipeline.step(live.step)
-        ended, outputs = self._ended(live, report)
+        step = active.plan.spec_of(live.step)
+        ended, outputs, chosen = self._ended(active, live, report)
         tries = active.plan.tries_of(live.step)
         verdict = plan.judge(step, ended, tries, now, f"{active.run.name}/{live.step}/{live.number}")
         if active.plan.stopping and verdict.step == "retry_wait":
@@ -308,21 +325,59 @@ class Engine:
             columns["outputs"] = outputs or None
             active.outputs[live.step] = outputs
         self.store.move("step", run_id, "running", verdict.step, now, step=live.step, reason=reason, **columns)
-        active.plan.learn(live.step, verdict.step, verdict.retry_at)
+        active.plan.learn(live.step, verdict.step, verdict.retry_at, chosen)
         self._say(active, live.step, verdict.step, reason, live.number, now)
 
-    def _ended(self, live: _Live, report: Report):
-        """What a report means, and what the step hands on."""
+    def _ended(self, active: _Active, live: _Live, report: Report):
+        """What a report means, what the step hands on, and for a branch who goes on."""
         if live.cause == "timeout":
-            return plan.Ended("timeout", report.exit_code, live.reason), {}
+            return plan.Ended("expired" if live.waits else "timeout", report.exit_code, live.reason), {}, None
         if live.cause == "stopped":
-            return plan.Ended("stopped", report.exit_code, live.reason), {}
-        if report.how == "exited" and report.exit_code == 0:
-            try:
-                return plan.Ended("exited", 0), process.read_outputs(report.folder)
-            except (ValueError, OSError) as error:
-                return plan.Ended("refused", 0, str(error)), {}
-        return plan.Ended(report.how, report.exit_code, report.reason), {}
+            return plan.Ended("stopped", report.exit_code, live.reason), {}, None
+        if report.how != "exited" or report.exit_code != 0:
+            return plan.Ended(report.how, report.exit_code, report.reason), {}, None
+        try:
+            outputs = process.read_outputs(report.folder) if report.outputs is None else report.outputs
+            step = active.plan.spec_of(live.step)
+            return plan.Ended("exited", 0), outputs, plan.chosen_of(active.pipeline, step, outputs) if step.branch else None
+        except (ValueError, OSError) as error:
+            return plan.Ended("refused", 0, str(error)), {}, None
+
+    # ------------------------------------------------------------------------------------------------------- waiting
+
+    def _take_news(self, news: News, now: datetime) -> None:
+        """What a wait waits for is there, can never be, or is still missing."""
+        active = self._owners.get(news.folder)
+        live = active.live.get(news.folder) if active else None
+        if live is None or live.cause:
+            return
+        if news.report is not None:
+            self._take_report(news.report, now)
+        elif not live.reason.startswith(news.missing + SINCE):
+            since = now.astimezone(active.run.date.logical.tzinfo)
+            live.reason = f"{news.missing}{SINCE}{since:%Y-%m-%d %H:%M}"
+            self.store.note(live.run_id, live.step, live.number, live.reason)
+            self._say(active, live.step, "waiting", live.reason, live.number, now)
+
+    def _wait(self, active: _Active, live: _Live, job: model.Job) -> None:
+        self._waits.begin(live.folder, job, active.run, self._let_begin)
+
+    def _let_begin(self, run: model.Run, pipeline: model.Pipeline) -> None:
+        """A run that one of our steps has made or repaired: a daemon takes it from the queue, else it is ours."""
+        if run.state != "queued" or run.engine:
+            return
+        if self._serve:
+            self._begin_some.add(run.pipeline)
+        elif self.store.claim(run.id, self.owner.id, None):
+            self._queue[run.id] = pipeline
+            self._begin_all = True
+
+    def _wait_again(self, active: _Active, live: _Live) -> None:
+        """A wait of an engine that died: nothing of it is lost, it is begun anew with the deadline that it had."""
+        try:
+            self._wait(active, live, self._job(active, active.plan.spec_of(live.step), live.number))
+        except (RunnerError, OSError) as error:
+            self.executor.refuse(live.folder, _refusal(error))
 
     def _look(self, now: datetime, tick: float) -> None:
         """Read what other processes asked for, and take what they left."""
@@ -345,8 +400,10 @@ class Engine:
                 self._begin(self.store.run_by_id(run_id), self._queue.pop(run_id), now)
         for run_id, active in self._active.items():
             actor = self._stop or asked.get(run_id)
-            if actor and not active.plan.stopping:
-                active.plan.stop(actor)
+            force = bool(actor) and actor.startswith(FORCE)
+            if actor and not (active.plan.forced if force else active.plan.stopping):
+                actor = actor[len(FORCE):] if force else actor
+                active.plan.stop(actor, active.plan.stop_state, force)
                 self._end_attempts(active, "stopped", f"stopped by {actor}", now, tick)
                 self._touch(active)
 
@@ -392,9 +449,16 @@ class Engine:
             return
         for run_id, pipeline in list(self._queue.items()):
             run = self.store.run_by_id(run_id)
-            if not self._is_full(run, pipeline):
-                del self._queue[run_id]
-                self._begin(run, pipeline, now)
+            try:
+                if not self._is_full(run, pipeline):
+                    del self._queue[run_id]
+                    self._begin(run, pipeline, now)
+            except Conflict as error:
+                if run.parent is None:
+                    raise
+                del self._queue[run_id]  # the step that made it fails, and says why
+                self.store.release(run_id, self.owner.id)
+                acts.take_out(self.store, run, at=now, who="runner", why=error.message)
         names = [] if not self._serve else self.store.waiting_pipelines() if everything else sorted(some)
         room = BEGIN_AT_ONCE
         for i, name in enumerate(names):
@@ -453,26 +517,43 @@ class Engine:
             reason = f"the run's timeout of {active.pipeline.timeout:g} s is over"
             active.plan.stop(reason, "failed")
             self._end_attempts(active, "stopped", reason, now, tick)
-        for live in active.live.values():
+        for live in list(active.live.values()):
             if not live.cause and live.deadline is not None and tick >= live.deadline:
-                limit = active.pipeline.step(live.step).timeout
-                self._end_attempt(active, live, "timeout", f"timeout after {limit:g} s", now, tick)
+                self._end_attempt(active, live, "timeout", self._overdue(active, live), now, tick)
             elif live.cause and live.kill_at is not None and tick >= live.kill_at:
                 live.kill_at = None
                 self._effects.append(lambda folder=live.folder: self.executor.kill(folder))
 
+    def _overdue(self, active: _Active, live: _Live) -> str:
+        limit = active.plan.spec_of(live.step).timeout or WAIT_SECONDS
+        return f"timeout after {limit:g} s" + (f": {live.reason}" if live.waits and live.reason else "")
+
     def _end_attempts(self, active: _Active, cause: str, reason: str, now: datetime, tick: float) -> None:
-        for live in active.live.values():
-            if not live.cause:
+        for live in list(active.live.values()):
+            if not live.cause and not active.plan.survives_stop(live.step):
                 self._end_attempt(active, live, cause, reason, now, tick)
 
     def _end_attempt(self, active: _Active, live: _Live, cause: str, reason: str, now: datetime, tick: float) -> None:
         """TERM now, KILL after the step's kill_grace: both instants are stored, so a restart carries on."""
-        grace = active.pipeline.step(live.step).kill_grace
+        grace = active.plan.spec_of(live.step).kill_grace
         live.cause, live.reason, live.kill_at = cause, reason, tick + grace
+        if live.waits:
+            self._stop_child(active, self._waits.end(live.folder), now)
+            self._take_report(Report(live.folder, "stopped"), now)
+            return
         self._set_wake(live.kill_at, active)
         self.store.set_kill(live.run_id, live.step, live.number, now + timedelta(seconds=grace), reason)
         self._effects.append(lambda: self.executor.terminate(live.folder))
+
+    def _stop_child(self, active: _Active, run_id: Optional[int], now: datetime) -> None:
+        """Who stops a run means the runs too that its steps have made and wait for."""
+        child = None if run_id is None else self.store.run_by_id(run_id)
+        if child is None or child.parent != active.run.id or child.state in model.RUN_TERMINAL:
+            return
+        who = f"run {active.run.name}"
+        if not acts.take_out(self.store, child, at=now, who=who):
+            self.store.request_stop(child.id, who)
+            self.look()
 
     # ------------------------------------------------------------------------------------------------------- deciding
 
@@ -481,7 +562,7 @@ class Engine:
         dirty, self._dirty = self._dirty, {}
         for run_id in dirty:
             if run_id in self._active:
-                self._settle(self._active[run_id], now)
+                self._settle(self._active[run_id], now, tick)
                 self._offer(run_id, now)
         while self.slots.free > 0 and not self.draining:
             run_id = self.slots.best()
@@ -498,7 +579,7 @@ class Engine:
                 continue
             active.plan.begin(step)
             self._start(active, step, now, tick)
-            self._settle(active, now)  # a step that ended at once may have followers
+            self._settle(active, now, tick)  # a step that ended at once may have followers
             self._offer(run_id, now)
 
     def _offer(self, run_id: int, now: datetime) -> None:
@@ -514,24 +595,53 @@ class Engine:
         if wake is not None:
             self._set_wake(max(self._monotonic(wake), self.clock.monotonic() + 0.001), active)
 
-    def _settle(self, active: _Active, now: datetime) -> None:
+    def _settle(self, active: _Active, now: datetime, tick: float) -> None:
+        """All that needs no slot: ends without an attempt, joints, waits, the making of mapped steps."""
         while True:
             decisions = active.plan.settle()
-            if not decisions:
-                return
             for decision in decisions:
                 if isinstance(decision, plan.EndRun):
                     self._end_run(active, decision, now)
                     return
                 self._finish(active, decision.step, decision.state, decision.reason, now)
+            free = [] if self.draining else active.plan.free()
+            for step_id in free:
+                if active.plan.spec_of(step_id).foreach is not None:
+                    self._expand(active, step_id, now)
+                else:
+                    self._start(active, step_id, now, tick)
+            if not (decisions or free):
+                return
 
     def _finish(self, active: _Active, step: str, state: str, reason: str, now: datetime) -> None:
-        self.store.move("step", active.run.id, active.plan.state_of(step), state, now, step=step, reason=reason)
+        columns: Dict[str, Any] = {}
+        if state == "success" and active.plan.is_expanded(step):
+            active.outputs[step] = columns["outputs"] = _gathered(active.plan.children(step), active.outputs)
+        self.store.move("step", active.run.id, active.plan.state_of(step), state, now, step=step, reason=reason, **columns)
         active.plan.learn(step, state)
         self._say(active, step, state, reason, None, now)
 
+    def _expand(self, active: _Active, step_id: str, now: datetime) -> None:
+        """Make the mapped steps of one with `foreach`; those of a repaired run are there already."""
+        step, rows = active.plan.spec_of(step_id), self.store.step_runs(active.run.id)
+        try:
+            if step.when is not None and not model.asks_item(step) and not self._when(active, step):
+                self._finish(active, step_id, "skipped", f"when: {step.when}", now)
+                return
+            items = items_of(rows).get(step_id)
+            if items is None:
+                items = workorder.items(active.pipeline, active.run, step, active.outputs, active.prev_success)
+                self.store.add_mapped(active.run.id, step_id, items)
+        except RunnerError as error:
+            self._finish(active, step_id, "failed", _refusal(error), now)
+            return
+        self.store.move("step", active.run.id, "pending", "running", now, step=step_id, started_at=now)
+        active.plan.learn(step_id, "running")
+        active.plan.expand(step_id, items, {row.step: (row.state, row.tries, row.retry_at) for row in rows})
+        self._say(active, step_id, "running", f"{len(items)} items", None, now)
+
     def _start(self, active: _Active, step_id: str, now: datetime, tick: float) -> None:
-        step = active.pipeline.step(step_id)
+        step = active.plan.spec_of(step_id)
         frm = active.plan.state_of(step_id)
         if step.pool and not self.slots.has_pool(step.pool):
             known = ", ".join(self.config.pools) or "none"
@@ -547,20 +657,24 @@ class Engine:
         except (RunnerError, OSError) as error:
             self._finish(active, step_id, "failed", _refusal(error), now)  # no retry could help
             return
-        if not job.argv:  # a kind with nothing to run
+        if not job.argv and job.probe is None:  # a kind with nothing to run
             self._finish(active, step_id, "success", "", now)
             return
         active.numbers[step_id] = number
-        deadline = now + timedelta(seconds=step.timeout) if step.timeout else None
+        limit = step.timeout or (None if job.probe is None else WAIT_SECONDS)
+        deadline = now + timedelta(seconds=limit) if limit else None
         self.store.add_attempt(active.run.id, step_id, number, folder, now, deadline)
         self.store.move(
             "step", active.run.id, frm, "running", now, step=step_id, tries=active.plan.tries_of(step_id) + 1, started_at=now
         )
         active.plan.learn(step_id, "running")
-        live = _Live(active.run.id, step_id, number, folder, tick + step.timeout if step.timeout else None)
+        live = _Live(active.run.id, step_id, number, folder, tick + limit if limit else None, waits=job.probe is not None)
         self._keep(active, live)
         self._set_wake(live.deadline, active)
-        self._effects.append(lambda: self.executor.start(job))
+        if live.waits:
+            self._wait(active, live, job)
+        else:
+            self._effects.append(lambda: self.executor.start(job))
         self._say(active, step_id, "running", "", number, now)
 
     def _when(self, active: _Active, step: model.Step) -> bool:
@@ -581,6 +695,7 @@ class Engine:
         self._say(active, None, end.state, end.reason, None, now)
         del self._active[active.run.id]
         self._begin_some.add(active.run.pipeline)
+        self._waits.ended(active.run.pipeline)
 
     def _say(self, active: _Active, step: Optional[str], state: str, reason: str, number: Optional[int], now: datetime) -> None:
         if self.listener:
@@ -607,9 +722,27 @@ def queue_facts(
     )
 
 
+def _chosen(pipeline: model.Pipeline, rows) -> Dict[str, List[str]]:
+    """Branch that succeeded -> the followers that it named."""
+    out = {}
+    for row in rows:
+        if row.state == "success" and pipeline.step(row.step).branch:
+            try:
+                out[row.step] = plan.chosen_of(pipeline, pipeline.step(row.step), row.outputs)
+            except ValueError:  # marked by a person, or the file has changed: all go on
+                pass
+    return out
+
+
+def _gathered(children: Sequence[str], outputs: Mapping[str, Mapping[str, Any]]) -> Dict[str, List[Any]]:
+    """What mapped steps handed on: key -> a list with one value for each item, None where there is none."""
+    keys = dict.fromkeys(key for child in children for key in outputs.get(child, ()))
+    return {key: [outputs.get(child, {}).get(key) for child in children] for key in keys}
+
+
 def _pools(active: _Active, step_id: str, slots: Slots) -> Dict[str, int]:
     """The pools a step takes room of."""
-    step = active.pipeline.step(step_id)
+    step = active.plan.spec_of(step_id)
     pools = {BACKFILL: 1} if active.run.lane else {}
     if step.pool and slots.has_pool(step.pool):
         pools[step.pool] = step.pool_slots

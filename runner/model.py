@@ -6,7 +6,8 @@ Moments are aware datetimes, durations are seconds as float, paths are text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
@@ -124,6 +125,26 @@ class Retry:
     not_on_exit: Tuple[int, ...] = ()
 
 
+EVENTS = ("failure", "success", "retry", "late")  # what somebody may want to be told of: on_failure ...
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Who is told of an event: channels of the site by name, and a small script. Both empty: nobody, and that was said."""
+
+    channels: Tuple[str, ...] = ()
+    bash: str = ""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When it must be done: a wall time in the pipeline's zone, the first one after the run is due, or seconds after that."""
+
+    text: str
+    time: Optional[Tuple[int, int]] = None
+    after: Optional[float] = None
+
+
 @dataclass(frozen=True)
 class Step:
     id: str
@@ -141,14 +162,45 @@ class Step:
     env: Mapping[str, str] = field(default_factory=dict)
     inherit_env: Any = True  # True, False, or names to let through
     cwd: Optional[str] = None
+    kerberos: Any = None  # {"principal", "keytab"}; False: none; None: as the site's settings say
     template: bool = True
     priority_weight: int = 1
     pool: Optional[str] = None  # a name of the setting `pools`
     pool_slots: int = 1
+    tell: Mapping[str, Tell] = field(default_factory=dict)  # event -> who is told of it
+    deadline: Optional[Deadline] = None
+    foreach: Any = None  # a list, an expression as text, or {"from": .., "to": .., "every": ..}: one mapped step for each item
+    max_parallel: Optional[int] = None  # mapped steps at once
+    branch: bool = False  # of its direct followers only those that it names go on
+    teardown: Tuple[str, ...] = ()  # the steps whose work it takes away again
+    slotless: bool = False  # it needs no slot: it waits for something, or is done at once
+    item: Any = None  # of a mapped step
+    index: Optional[int] = None  # of a mapped step, from 0
     description: str = ""
     line: int = 0  # of the step in its file
     file: str = ""  # the part that wrote it, absolute; "" for the pipeline's own file
     folder: str = ""  # where relative paths of its body start; "" for the pipeline's folder
+
+
+def mapped_id(parent: str, index: int) -> str:
+    """load[3]: the fourth of the steps that `foreach` makes of load."""
+    return f"{parent}[{index}]"
+
+
+def parent_of(step_id: str) -> str:
+    """The step of the file that a mapped one was made from; another id comes back as it is."""
+    return step_id.partition("[")[0]
+
+
+def asks_item(step: Step) -> bool:
+    """Whether its condition is about the item: then it is asked of each mapped step, else once of the step itself."""
+    return step.when is not None and re.search(r"\bitem(_index)?\b", step.when) is not None
+
+
+def mapped(step: Step, index: int, item: Any) -> Step:
+    """One of the steps that `foreach` makes. What it needs has ended already."""
+    when = step.when if asks_item(step) else None
+    return replace(step, id=mapped_id(step.id, index), foreach=None, needs=(), when=when, teardown=(), item=item, index=index)
 
 
 @dataclass(frozen=True)
@@ -171,17 +223,20 @@ class Pipeline:
     depends_on_past: bool = False
     weight_rule: str = "absolute"  # absolute | downstream | upstream
     timeout: Optional[float] = None  # seconds for a whole run
+    tell: Mapping[str, Tell] = field(default_factory=dict)  # event -> who is told of it
+    deadline: Optional[Deadline] = None
     params: Mapping[str, Param] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     warnings: Tuple[Problem, ...] = ()
 
     def step(self, step_id: str) -> Step:
-        """The step of that id; KeyError when there is none."""
+        """The step of that id, for a mapped one (`load[3]`) the step that it is made from; KeyError when there is none."""
         index = self.__dict__.get("_index")
         if index is None:
             index = {step.id: step for step in self.steps}
             object.__setattr__(self, "_index", index)
-        return index[step_id]
+        found = index.get(step_id)
+        return index[parent_of(step_id)] if found is None else found
 
     @property
     def folder(self) -> str:
@@ -226,6 +281,7 @@ class Run:
     only: Optional[Tuple[str, ...]] = None  # steps chosen by --only
     lane: int = 0  # 1: of a backfill, which gives way to the others
     backfill: Optional[int] = None
+    parent: Optional[int] = None  # the run whose step made it
 
 
 @dataclass(frozen=True)
@@ -239,6 +295,7 @@ class StepRun:
     outputs: Mapping[str, Any]
     started_at: Optional[datetime]
     ended_at: Optional[datetime]
+    item: Any = None  # of a mapped step
 
 
 @dataclass(frozen=True)
@@ -296,13 +353,16 @@ class Job:
     env: Mapping[str, str]
     cwd: str
     folder: str  # of the attempt: script, log, start, rc, output
+    attendant: Mapping[str, Any] = field(default_factory=dict)  # what runner/attendant.py does for it: names of secrets, a ticket
     files: Mapping[str, str] = field(default_factory=dict)  # name -> text, written into folder before the start
+    probe: Optional[Mapping[str, Any]] = None  # instead of a process: what is looked at until it is there
 
 
 @dataclass(frozen=True)
 class Command:
-    """What a step kind asks for: words, files for the attempt's folder, variables. No words: nothing to run."""
+    """What a step kind asks for: words, files for the attempt's folder, variables. No words: nothing to run, or a probe."""
 
     argv: Sequence[str]
     files: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    probe: Optional[Mapping[str, Any]] = None

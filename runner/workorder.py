@@ -9,9 +9,9 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from runner import config, model, schedule, steps, template
+from runner import config, foreach, model, schedule, steps, template
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ def run_folder(runs_folder: str, run: model.Run) -> str:
 
 
 def attempt_folder(runs_folder: str, run: model.Run, step: str, number: int) -> str:
-    return os.path.join(run_folder(runs_folder, run), f"{step}.{number}")
+    """The folder of an attempt: load.1, for a mapped step load.3.1; a glob must not see brackets."""
+    return os.path.join(run_folder(runs_folder, run), f"{step.replace('[', '.').replace(']', '')}.{number}")
 
 
 def make_job(
@@ -63,12 +64,12 @@ def make_job(
     kind = steps.get(step.kind)
     build = steps.BuildContext(
         folder=folder, cwd=cwd, pipeline_folder=step.folder or pipeline.folder, python=site.python, read=read_file,
-        render=render, template=step.template,
+        render=render, template=step.template, date=run.date, pipeline_path=pipeline.path,
     )
     command = kind.build(step, steps.render_body(kind, step.body, body_render), build)
     environ = _environment(pipeline, step, context, render, site, command, folder)
     return model.Job(
-        argv=tuple(command.argv), env=environ, cwd=cwd, folder=folder, files=dict(command.files)
+        argv=tuple(command.argv), env=environ, cwd=cwd, folder=folder, files=dict(command.files), probe=command.probe
     )
 
 
@@ -121,8 +122,35 @@ def context_of(pipeline: model.Pipeline, run: model.Run, step: model.Step, numbe
     if pipeline.schedule:  # also when the file is silent: a script it calls may read $RUNNER_PREV_DS
         previous, following = _around(pipeline.schedule, pipeline.logical_date, pipeline.timezone, run.date.due)
     return template.context(
-        run, step=step.id, try_number=number, outputs=outputs, prev_success=prev_success, previous=previous, following=following
+        run, step=step.id, try_number=number, outputs=outputs, prev_success=prev_success, previous=previous, following=following,
+        item=(step.item, step.index) if step.index is not None else None,
     )
+
+
+MOST_ITEMS = 10_000
+
+
+def items(pipeline: model.Pipeline, run: model.Run, step: model.Step, outputs, prev_success=None) -> List[Any]:
+    """What `foreach` says, for this run. Raises TemplateError, UsageError for what is no list."""
+    context = context_of(pipeline, run, step, 1, outputs, prev_success)
+    said = step.foreach
+    if isinstance(said, str):
+        found = template.evaluate(said, context)
+    elif isinstance(said, Mapping):
+        texts = {key: template.render(str(value), context) for key, value in said.items()}
+        found = foreach.dates(texts["from"], texts["to"], texts.get("every", "1d"))
+    else:
+        found = [_deep(item, context) for item in said]
+    return foreach.items_of(found, MOST_ITEMS)
+
+
+def _deep(value: Any, context: Mapping[str, Any]) -> Any:
+    """Every text in an item rendered, however deep."""
+    if isinstance(value, str):
+        return template.render(value, context)
+    if isinstance(value, Mapping):
+        return {key: _deep(each, context) for key, each in value.items()}
+    return [_deep(each, context) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 @lru_cache(maxsize=1024)
@@ -135,4 +163,5 @@ def _around(wanted: model.Schedule, mode: str, timezone: str, due: datetime):
 def as_dict(job: model.Job, site: Site) -> Dict[str, Any]:
     """A job for people and programs: what differs from the server's environment, not the whole of it."""
     added = {name: value for name, value in job.env.items() if site.environ.get(name) != value}
-    return {"argv": list(job.argv), "cwd": job.cwd, "env": added, "files": dict(job.files)}
+    out = {"argv": list(job.argv), "cwd": job.cwd, "env": added, "files": dict(job.files)}
+    return out if job.probe is None else {**out, "waits_for": dict(job.probe)}

@@ -45,6 +45,9 @@ class FakeExecutor:
     def watch(self, fd):
         pass
 
+    def unwatch(self, fd):
+        pass
+
     def start(self, job):
         step = job.env["RUNNER_STEP"]
         self.started.append(step)

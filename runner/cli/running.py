@@ -115,6 +115,7 @@ def work(app: App, store, run, spec: model.Pipeline, slots, show_logs, quiet, as
     `run`: a Run, or what makes one when it is told the engine's id, so that a run is owned from its first moment.
     """
     from runner.cli.live import Progress
+    from runner.definitions import Definitions
     from runner.engine import Engine
     from runner.executors.local import LocalExecutor
     from runner.workorder import Site
@@ -122,7 +123,7 @@ def work(app: App, store, run, spec: model.Pipeline, slots, show_logs, quiet, as
     executor = LocalExecutor(app.clock)
     engine = Engine(
         store, executor, app.clock, app.config, Site(app.environ, app.config.step_python, app.config.home),
-        about_me=f"runner run {spec.name}", slots=slots,
+        about_me=f"runner run {spec.name}", slots=slots, definitions=Definitions(store, app.site(), app.config.pipelines),
     )
     received: List[int] = []
     restore = _stop_on_signals(engine, received)
@@ -156,7 +157,7 @@ def _stop_on_signals(engine, received: List[int]):
 
     def stop(number, _frame):
         received.append(number)
-        engine.request_stop(f"{acts.actor()} ({signal.Signals(number).name})")
+        engine.request_stop(f"{acts.actor()} ({signal.Signals(number).name})", force=len(received) > 1)
 
     def leave(number, _frame):
         raise SystemExit(128 + number)

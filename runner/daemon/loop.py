@@ -142,7 +142,7 @@ class _Life:
         site = Site(config.timezone, config.logical_date, frozenset(config.pools))
         self._store = self._open(Store(config.database, config.durability, create=True))
         self._executor = self._open(LocalExecutor(clock))
-        definitions = Definitions(self._store, site)
+        definitions = Definitions(self._store, site, config.pipelines, watched=True)
         self._engine = self._open(Engine(
             self._store, self._executor, clock, config, JobSite(self._environ, config.step_python, config.home),
             about_me="runner daemon", listener=self._tell, serve=definitions,

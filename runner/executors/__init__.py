@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Mapping, Optional
 
 
 @dataclass(frozen=True)
@@ -15,3 +15,4 @@ class Report:
     exit_code: Optional[int] = None
     reason: str = ""
     leftovers: bool = False
+    outputs: Optional[Mapping[str, Any]] = None  # what a wait hands on; a process has written a file

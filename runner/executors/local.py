@@ -61,6 +61,10 @@ class LocalExecutor:
         """Let a further descriptor end `wait` (the engine's bell)."""
         self._selector.register(fd, selectors.EVENT_READ)
 
+    def unwatch(self, fd: int) -> None:
+        """No more."""
+        self._selector.unregister(fd)
+
     # -- acts
 
     def start(self, job: Job) -> None:

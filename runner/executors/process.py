@@ -6,18 +6,21 @@ An attempt's folder holds: script... (what runs), log (its output, bytes as they
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set
+from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from runner import faults
 from runner.model import Job
 
 WRAPPER = os.path.join(os.path.dirname(__file__), "wrapper.sh")
+ATTENDANT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "attendant.py")
 SHELL = "/bin/sh"
 LOST_RACE = 125  # the wrapper's exit code when another wrapper holds the folder
 MAX_OUTPUT_BYTES = 256 * 1024
@@ -36,9 +39,16 @@ def spawn(job: Job) -> int:
     if not os.path.isdir(job.cwd):
         raise NotADirectoryError(errno.ENOENT, "the folder (cwd) does not exist", job.cwd)
     faults.point("process.before_spawn")
-    pid = _start((SHELL, WRAPPER, job.folder, boot_id(), job.cwd, *job.argv), job.env)
+    words, env = _attended(job) if job.attendant else (job.argv, job.env)
+    pid = _start((SHELL, WRAPPER, job.folder, boot_id(), job.cwd, *words), env)
     faults.point("process.after_spawn")
     return pid
+
+
+def _attended(job: Job) -> Tuple[Sequence[str], Mapping[str, str]]:
+    """The command behind its attendant. The order holds names: the attendant reads the values of secrets itself."""
+    order = json.dumps(job.attendant, ensure_ascii=False)
+    return (sys.executable, "-I", ATTENDANT, *job.argv), {**job.env, "RUNNER_ATTENDANT": order}
 
 
 def _start(words: Sequence[str], env: Mapping[str, str]) -> int:
@@ -123,8 +133,6 @@ def read_outputs(folder: str) -> dict:
 
 def _read_output_line(out: dict, line: str, number: int) -> None:
     if line.lstrip().startswith("{"):
-        import json
-
         try:
             out.update(json.loads(line))
         except ValueError:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Dict, Mapping, Optional, Tuple
+from dataclasses import replace
+from typing import AbstractSet, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from runner import model, steps
-from runner.durations import parse_duration
+from runner.durations import DurationError, parse_duration
 
 _CATCHUP = {True: "all", False: "last"}  # Airflow's words
 _EXPRESSION = re.compile(r"\s*<<\s(.*)\s>>\s*", re.S)
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)", re.ASCII)
 _TYPES = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (list, "list"), (dict, "object"))
 
 
@@ -19,37 +21,38 @@ def pipeline(data: Mapping[str, Any], loaded, params: Mapping[str, model.Param],
     """The pipeline of a file without errors."""
     defaults = data.get("defaults") or {}
     catchup = data.get("catchup", "last")
+    listed = [step(each, defaults, loaded.marks, i, os.path.dirname(path)) for i, each in enumerate(data["steps"])]
     return model.Pipeline(
         name=name, path=path, text=loaded.text, timezone=data.get("timezone", site.timezone), schedule=found,
-        steps=tuple(
-            step(each, defaults, loaded.marks, i, os.path.dirname(path)) for i, each in enumerate(data["steps"])
-        ),
+        steps=tuple(with_teardowns(listed)),
         logical_date=data.get("logical_date", site.logical_date), description=data.get("description", ""),
         doc_md=data.get("doc_md", ""), owner=data.get("owner", ""), tags=_tags(data.get("tags", ())),
         catchup=_CATCHUP.get(catchup, catchup), catchup_limit=data.get("catchup_limit"),
         max_active_runs=data.get("max_active_runs", 1), max_active_steps=data.get("max_active_steps"),
         depends_on_past=data.get("depends_on_past", False) or data.get("wait_for_downstream", False),
         weight_rule=data.get("weight_rule", "absolute"), timeout=_seconds(data, "timeout"), params=dict(params),
-        env=texts(data.get("env")), warnings=warnings,
+        env=texts(data.get("env")), warnings=warnings, tell=tell(data), deadline=deadline(data.get("deadline")),
     )
 
 
 def step(each: Mapping[str, Any], defaults: Mapping[str, Any], marks, number: int, folder: str) -> model.Step:
     kind = next(key for key in each if key in steps.KINDS)
+    module = steps.KINDS[kind]
     said = {**defaults, **each}
     needs = each.get("needs", ())
     grace = _seconds(said, "kill_grace")
     mark, start = marks.value(("steps", number)), marks.folder(("steps", number, kind))
     return model.Step(
-        id=each["id"], kind=kind, body=steps.KINDS[kind].normalise(each[kind]),
-        needs=tuple(dict.fromkeys((needs,) if isinstance(needs, str) else needs)), when=_when(each.get("when")),
+        id=each["id"], kind=kind, body=module.normalise(each[kind]), needs=_listed(needs), when=_when(each.get("when")),
         trigger_rule=each.get("trigger_rule", "all_success"), retry=retry(said), timeout=_seconds(said, "timeout"),
         kill_grace=30.0 if grace is None else grace, allow_failure=each.get("allow_failure", False),
         skip_exit=said.get("skip_exit", 99), on_lost=said.get("on_lost", "retry"),
         env={**texts(defaults.get("env")), **texts(each.get("env"))}, inherit_env=_inherit(said.get("inherit_env", True)),
         cwd=_cwd(said, marks.folder(("steps", number, "cwd") if "cwd" in each else ("defaults", "cwd")), folder),
         template=each.get("template", True), priority_weight=said.get("priority_weight", 1),
-        pool=said.get("pool"), pool_slots=said.get("pool_slots", 1),
+        pool=said.get("pool"), pool_slots=said.get("pool_slots", 1), tell=tell(said), deadline=deadline(each.get("deadline")),
+        foreach=_foreach(each.get("foreach")), max_parallel=each.get("max_parallel"), branch=each.get("branch", False),
+        teardown=_listed(each.get("teardown", ())), slotless=getattr(module, "SLOTLESS", False),
         description=each.get("description", ""), line=mark.line, file=mark.file,
         folder="" if start == folder else start,
     )
@@ -63,6 +66,50 @@ def _cwd(said: Mapping[str, Any], start: str, folder: str) -> Optional[str]:
     return os.path.join(start, os.path.expanduser(cwd))
 
 
+def with_teardowns(listed: Sequence[model.Step]) -> List[model.Step]:
+    """The steps, a teardown waiting for all that works with what it takes away: its setups and the steps behind them.
+
+    Not for itself, for what comes behind it, nor for other teardowns.
+    """
+    if not any(each.teardown for each in listed):
+        return list(listed)
+    followers = {each.id: [other.id for other in listed if each.id in other.needs] for each in listed}
+    downs = {each.id for each in listed if each.teardown}
+    out = []
+    for each in listed:
+        if each.teardown:
+            behind = reach(followers, [each.id])
+            users = reach(followers, each.teardown, stop=downs) - behind - downs
+            each = replace(each, needs=tuple(dict.fromkeys([*each.needs, *(other.id for other in listed if other.id in users)])))
+        out.append(each)
+    return out
+
+
+def reach(edges: Mapping[str, Sequence[str]], roots: Iterable[str], stop: AbstractSet[str] = frozenset()) -> Set[str]:
+    """These and all that the edges lead to, not on from those in `stop`."""
+    out: Set[str] = set()
+    queue = list(roots)
+    while queue:
+        name = queue.pop()
+        if name not in out:
+            out.add(name)
+            if name not in stop:
+                queue.extend(edges.get(name, ()))
+    return out
+
+
+def _listed(value: Any) -> Tuple[str, ...]:
+    return tuple(dict.fromkeys((value,) if isinstance(value, str) else value))
+
+
+def _foreach(value: Any) -> Any:
+    """A text is an expression, or a list with commas or blanks between."""
+    if isinstance(value, str):
+        expression = expression_of(value) if "<<" in value else None
+        return value.replace(",", " ").split() if expression is None else expression
+    return value
+
+
 def retry(said: Mapping[str, Any]) -> model.Retry:
     backoff = said.get("retry_exponential_backoff", False)
     delay, longest = _seconds(said, "retry_delay"), _seconds(said, "max_retry_delay")
@@ -73,6 +120,33 @@ def retry(said: Mapping[str, Any]) -> model.Retry:
         max_delay=3600.0 if longest is None else longest, jitter=share(said.get("retry_jitter", 0)) or 0.0,
         on_exit=None if on_exit is None else tuple(on_exit), not_on_exit=tuple(said.get("retry_not_on_exit", ())),
     )
+
+
+def tell(said: Mapping[str, Any]) -> Dict[str, model.Tell]:
+    """Event -> who is told, of `on_failure` and its kin."""
+    out = {}
+    for event in model.EVENTS:
+        if f"on_{event}" in said:
+            body = said[f"on_{event}"]
+            body = body if isinstance(body, dict) else {"alert": body}
+            names = body.get("alert", ())
+            out[event] = model.Tell(tuple(dict.fromkeys((names,) if isinstance(names, str) else names)), body.get("bash", ""))
+    return out
+
+
+def deadline(value: Any) -> Optional[model.Deadline]:
+    """`06:00`, or a length of time. Raises DurationError."""
+    if value is None:
+        return None
+    clock = _CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
+    if clock and int(clock[1]) < 24 and int(clock[2]) < 60:
+        return model.Deadline(value.strip(), time=(int(clock[1]), int(clock[2])))
+    if clock:
+        raise DurationError(f"{value!r} is no time of the day", "write 06:00, from 00:00 to 23:59; for the day after, a length of time such as 30h")
+    try:
+        return model.Deadline(str(value), after=parse_duration(value))
+    except DurationError as error:
+        raise DurationError(f"{value!r} is neither a time of the day nor a length of time", "write 06:00, or 5h after the run is due") from error
 
 
 def param(name: str, body: Any) -> Optional[model.Param]:

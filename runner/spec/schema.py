@@ -18,6 +18,17 @@ STEP_ID = "^[A-Za-z0-9_가-힣][A-Za-z0-9_가-힣-]{0,99}$"
 PARAM_TYPES = ("string", "integer", "number", "boolean", "date", "list", "object")
 _DURATION = {"type": ["string", "number"]}
 _EXIT = {"type": "integer", "minimum": 1, "maximum": 255}
+_TELL = {
+    "type": ["string", "array", "object"], "items": {"type": "string"}, "additionalProperties": False,
+    "properties": {
+        "alert": {"type": ["string", "array"], "items": {"type": "string"}, "description": "Channels of RUNNER_HOME/alerts.yaml, one or a list."},
+        "bash": {"type": "string", "description": "A small script; it may use templates, and RUNNER_ALERT_* tells it what happened."},
+    },
+}
+_DEADLINE = {
+    "type": ["string", "number"],
+    "description": "Must be done by then: 06:00 (the first one after the run is due), or 5h after it is due. Missed: on_late.",
+}
 _ENV = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
 
 # What a step may say of itself; those of `defaults:` are a part of it.
@@ -61,10 +72,16 @@ STEP_KEYS: Dict[str, Dict[str, Any]] = {
     "priority_weight": {"type": "integer", "description": "Higher starts first when slots are few. Default: 1."},
     "pool": {"type": "string", "description": "It takes room of this pool; the setting pools: says how much there is."},
     "pool_slots": {"type": "integer", "minimum": 1, "description": "How much room it takes there. Default: 1."},
+    "on_failure": {**_TELL, "description": "Who is told when it has failed for good: a channel, a list of them, or {alert: ..., bash: ...}."},
+    "on_success": {**_TELL, "description": "The same when it has succeeded."},
+    "on_retry": {**_TELL, "description": "The same when it failed and will be tried again. Default: the pipeline's."},
+    "on_late": {**_TELL, "description": "The same when its deadline was missed. Default: the pipeline's."},
+    "deadline": _DEADLINE,
 }
 DEFAULT_KEYS = (
     "retries", "retry_delay", "retry_exponential_backoff", "max_retry_delay", "retry_jitter", "retry_on_exit",
     "retry_not_on_exit", "timeout", "kill_grace", "skip_exit", "on_lost", "env", "inherit_env", "cwd", "priority_weight", "pool", "pool_slots",
+    "on_failure", "on_success", "on_retry", "on_late",
 )  # fmt: skip
 PARAM_KEYS: Dict[str, Dict[str, Any]] = {
     "type": {"type": "string", "enum": list(PARAM_TYPES), "description": "Default: that of the default value."},
@@ -106,6 +123,12 @@ TOP_KEYS: Dict[str, Dict[str, Any]] = {
         "description": "A step's weight: its own, or with those of all behind it, or of all before it. Default: absolute.",
     },
     "timeout": {**_DURATION, "description": "A whole run may take this long."},
+    "on_failure": {**_TELL, "description": "Who is told when a run has failed: a channel of alerts.yaml, a list of them, or {alert: ..., bash: ...}. "
+                                           "Default: the site's; [] is nobody."},
+    "on_success": {**_TELL, "description": "The same when a run has succeeded."},
+    "on_retry": {**_TELL, "description": "The same when a step failed and will be tried again."},
+    "on_late": {**_TELL, "description": "The same when a deadline was missed. Default: the site's, else on_failure."},
+    "deadline": _DEADLINE,
     "params": {
         "type": "object",
         "additionalProperties": {

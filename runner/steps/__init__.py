@@ -11,6 +11,9 @@ A kind's module has these names and no state:
     check(body)           what a schema cannot say: [(keys down to the place, message, hint)]
     build(step, body, ctx)  the Command; `body` is rendered; only ctx.read touches the disk
 
+and may have INLINE (key, language) for the linter, and SLOTLESS: it needs no slot, since it has no process.
+
+A Command with a `probe` has none: the engine looks until what it names is there (runner/waits/).
 A Command with an empty argv means that there is nothing to run: the step succeeds without a process.
 """
 

@@ -40,6 +40,8 @@ class BuildContext:
     read: Callable[[str], str]
     render: Callable[[str], str]
     template: bool = True  # False: the step said `template: false`, nothing is rendered
+    date: Optional[model.LogicalDate] = None  # of the run
+    pipeline_path: str = ""
 
 
 def text_of(value: Any) -> str:

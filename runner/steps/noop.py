@@ -36,6 +36,7 @@ SCHEMA: Dict[str, Any] = {
     "properties": {},
 }
 TEMPLATED = frozenset()
+SLOTLESS = True
 
 
 def normalise(body: Any) -> Dict[str, Any]:

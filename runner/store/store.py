@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 from runner import model
 from runner.clock import from_text, to_text
 from runner.errors import Conflict, NotFound, StaleState
+from runner.store.alerts import Alerts
 from runner.store.db import Database
 from runner.store.housekeeping import Housekeeping
 from runner.store.pipelines import Pipelines
@@ -39,6 +40,7 @@ class Store:
         self.db = Database(path, durability, create)
         self.pipelines = Pipelines(self.db)
         self.housekeeping = Housekeeping(self.db)
+        self.alerts = Alerts(self.db)
         self._move_texts: Dict[tuple, str] = {}
 
     def close(self) -> None:
@@ -133,13 +135,14 @@ class Store:
         reason: str = "",
         backfill: Optional[int] = None,
         place: int = 0,
+        parent: Optional[int] = None,
     ) -> model.Run:
         """Make the run of one date, with a row for each step, in one transaction.
 
         At most one run for (pipeline, due instant); with `new` a further one gets the next number. Raises Conflict,
         with the run that is there as `.run`. `wide_label` is taken when the label belongs to another instant, which
         happens when a schedule was changed between the two. `engine` owns it from the start, so that no other takes it.
-        `state` missed makes the record of a time that did not run. `place` orders the waiting runs of a backfill.
+        `state` missed makes the record of a time that did not run. `place` orders the waiting runs of a backfill. `parent`: the run whose step makes this one.
         """
         with self.transaction():
             existing = self.runs_of(pipeline.name, date.due)
@@ -158,7 +161,7 @@ class Store:
                 definition=self.keep_definition(pipeline, at), trigger_kind=trigger, params=_json(params),
                 only_steps=_json(list(only)) if only else None, at=at_text, state=state, reason=reason,
                 ended_at=at_text if state in model.RUN_TERMINAL else None, engine=engine, lane=0 if backfill is None else 1,
-                place=place, backfill=backfill,
+                place=place, backfill=backfill, parent=parent,
             )
             if state == "queued":  # a missed run gets its steps when somebody runs it after all
                 self.db.execute_many(
@@ -203,6 +206,10 @@ class Store:
     def runs_of(self, pipeline: str, due: datetime) -> List[model.Run]:
         """The runs of one date, in order of number."""
         return [_run(row) for row in self.db.all("runs_of_due", pipeline=pipeline, due_at=to_text(due))]
+
+    def runs_between(self, pipeline: str, begin: datetime, end: datetime) -> List[model.Run]:
+        """The runs due in a span, begin included, in order of date and number."""
+        return [_run(row) for row in self.db.all("runs_between", pipeline=pipeline, begin=to_text(begin), end=to_text(end))]
 
     def recent_runs(self, pipeline: Optional[str] = None, state: Optional[str] = None, limit: int = 20) -> List[model.Run]:
         """Newest first."""
@@ -258,7 +265,7 @@ class Store:
         self.db.execute("redefine_run", id=run.id, definition=digest, only_steps=_json(list(only)) if only else None)
         known = {row.step for row in self.step_runs(run.id)}
         wanted = [step.id for step in pipeline.steps]
-        for gone in known - set(wanted):
+        for gone in {name for name in known if model.parent_of(name) not in wanted}:
             self.db.execute("delete_step_run", run_id=run.id, step=gone)
         for position, step in enumerate(wanted):
             name = "place_step_run" if step in known else "insert_step_run"
@@ -302,6 +309,21 @@ class Store:
             deadline_at=_plain(deadline),
         )
         self._journal(at_text, "attempt", run_id, step, number, None, "running", "", "engine")
+
+    def add_mapped(self, run_id: int, parent: str, items: Sequence[Any]) -> None:
+        """The steps that `foreach` makes of one: a row for each item."""
+        self.db.execute_many("insert_mapped", [
+            {"run_id": run_id, "parent": parent, "step": model.mapped_id(parent, i), "item": _json(item)} for i, item in enumerate(items)
+        ])
+
+    def drop_mapped(self, run_id: int, parent: str) -> None:
+        """Forget them, since the step is expanded anew. Their attempts stay."""
+        self.db.execute("delete_mapped", run_id=run_id, parent=parent)
+
+    def note(self, run_id: int, step: str, number: int, reason: str) -> None:
+        """What a running step is waiting for; no change of a state."""
+        self.db.execute("note_step", run_id=run_id, step=step, reason=reason)
+        self.db.execute("note_attempt", run_id=run_id, step=step, number=number, reason=reason)
 
     def set_kill(self, run_id: int, step: str, number: int, kill_at: datetime, reason: str) -> None:
         """TERM is about to be sent; KILL follows at `kill_at`."""
@@ -365,6 +387,7 @@ def _run(row: sqlite3.Row) -> model.Run:
         created_at=from_text(row["created_at"]), started_at=_moment(row["started_at"]), ended_at=_moment(row["ended_at"]),
         engine=row["engine"], stop_requested=row["stop_requested"],
         only=tuple(json.loads(row["only_steps"])) if row["only_steps"] else None, lane=row["lane"], backfill=row["backfill"],
+        parent=row["parent"],
     )
 
 
@@ -372,7 +395,7 @@ def _step_run(row: sqlite3.Row) -> model.StepRun:
     return model.StepRun(
         run_id=row["run_id"], step=row["step"], state=row["state"], reason=row["reason"], tries=row["tries"],
         retry_at=_moment(row["retry_at"]), outputs=json.loads(row["outputs"]) if row["outputs"] else {},
-        started_at=_moment(row["started_at"]), ended_at=_moment(row["ended_at"]),
+        started_at=_moment(row["started_at"]), ended_at=_moment(row["ended_at"]), item=json.loads(row["item"]) if row["item"] else None,
     )
 
 
@@ -384,6 +407,15 @@ def _attempt(row: sqlite3.Row) -> model.Attempt:
     )
 
 
-def outputs_of(steps: Iterable[model.StepRun]) -> Dict[str, Mapping[str, str]]:
+def outputs_of(steps: Iterable[model.StepRun]) -> Dict[str, Mapping[str, Any]]:
     """Step -> what it handed on, of the steps that succeeded."""
     return {step.step: step.outputs for step in steps if step.state == "success"}
+
+
+def items_of(steps: Iterable[model.StepRun]) -> Dict[str, List[Any]]:
+    """Step with `foreach` -> the items it was expanded to."""
+    out: Dict[str, List[Any]] = {}
+    for step in steps:
+        if model.parent_of(step.step) != step.step:
+            out.setdefault(model.parent_of(step.step), []).append(step.item)
+    return out

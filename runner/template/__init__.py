@@ -16,7 +16,7 @@ from runner.template.lexer import TemplateFault
 from runner.template.names import NAMES, context, environment
 
 __all__ = [
-    "NAMES", "TemplateError", "TemplateFault", "context", "environment", "evaluate", "find_bare_params", "find_expression_faults", "find_faults",
+    "NAMES", "TemplateError", "TemplateFault", "asks_item", "context", "environment", "evaluate", "find_bare_params", "find_expression_faults", "find_faults",
     "references", "render",
 ]  # fmt: skip
 
@@ -60,6 +60,15 @@ def find_bare_params(text: str, risky: AbstractSet[str]) -> List[TemplateFault]:
     from runner.template import quoting
 
     return quoting.bare_params(text, risky)
+
+
+def asks_item(text: str) -> bool:
+    """Whether a tag speaks of the item of a mapped step."""
+    if "item" not in text or not lexer.may_hold_tags(text):
+        return False
+    from runner.template import analysis
+
+    return bool({"item", "item_index"} & analysis.names_used(text))
 
 
 def references(text: str) -> Set[str]:

@@ -46,6 +46,16 @@ def references(text: str) -> Set[str]:
     return out
 
 
+def names_used(text: str) -> Set[str]:
+    """The names that its tags take from outside."""
+    pieces = pieces_of(text)[0]
+    used: Set[str] = set()
+    for piece in pieces:
+        if piece.kind != "text" and inside_of(piece):
+            used |= expression(inside_of(piece)).names or frozenset()
+    return used - declared(pieces)
+
+
 def shown(piece: Piece) -> str:
     return f"<< {piece.text} >>" if piece.kind == "tag" else f"<% {piece.text} %>"
 

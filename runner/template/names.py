@@ -6,7 +6,7 @@ import calendar
 import json
 import re
 from datetime import date, datetime, timedelta
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from runner import model
 
@@ -15,7 +15,7 @@ NAMES = frozenset(
     {
         "logical_date", "execution_date", "ts", "ts_nodash", "ts_nodash_with_tz", "data_interval_start", "data_interval_end",
         "prev_success", "run_id", "pipeline", "step", "try_number", "params", "outputs", "run", "macros", "ds_add", "ds_format",
-        "datetime", "timedelta", "relativedelta", *_DAYS, *(name + "_nodash" for name in _DAYS),
+        "datetime", "timedelta", "relativedelta", "item", "item_index", *_DAYS, *(name + "_nodash" for name in _DAYS),
     }
 )  # fmt: skip
 
@@ -100,10 +100,12 @@ def context(
     prev_success: Optional[model.LogicalDate] = None,
     previous: Optional[model.LogicalDate] = None,
     following: Optional[model.LogicalDate] = None,
+    item: Optional[Tuple[Any, int]] = None,
 ) -> Mapping[str, Any]:
     """The names of one attempt, from the run's row alone: no clock is asked, so a retry next week gets the same.
 
     `previous` and `following` are the dates before and after this one in the pipeline's schedule, where it has one.
+    `item`: of a mapped step, with its place.
     """
     logical = run.date.logical
     day = logical.date()
@@ -130,10 +132,13 @@ def context(
     for name, make in days.items():
         makers[name] = lambda make=make: _iso(make())
         makers[name + "_nodash"] = lambda make=make: (_iso(make()) or "").replace("-", "") or None
-    return _Names(makers, {
+    ready = {
         "run_id": run.name, "pipeline": run.pipeline, "step": step, "try_number": try_number, "params": dict(run.params),
         "outputs": outputs,
-    })
+    }
+    if item is not None:
+        ready["item"], ready["item_index"] = item
+    return _Names(makers, ready)
 
 
 def _iso(day: Optional[date]) -> Optional[str]:
@@ -208,6 +213,8 @@ def environment(names: Mapping[str, Any]) -> Dict[str, str]:
         "run_id pipeline step try_number"
     ).split()
     out = {"RUNNER_" + name.upper(): str(names[name]) for name in taken if names[name] is not None}
+    if "item_index" in names:
+        out["RUNNER_ITEM"], out["RUNNER_ITEM_INDEX"] = _text(names["item"]), str(names["item_index"])
     for name, value in names["params"].items():
         out["RUNNER_PARAM_" + re.sub(r"[^A-Za-z0-9]", "_", name).upper()] = _text(value)
     return out

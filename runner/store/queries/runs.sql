@@ -10,9 +10,9 @@ SELECT hash, pipeline, path, text FROM definitions WHERE hash = :hash
 
 -- name: insert_run
 INSERT INTO runs (id, name, pipeline, due_at, number, logical_at, interval_start, interval_end, timezone, definition,
-                  trigger_kind, params, only_steps, state, reason, created_at, ended_at, engine, lane, place, backfill)
+                  trigger_kind, params, only_steps, state, reason, created_at, ended_at, engine, lane, place, backfill, parent)
 VALUES (:id, :name, :pipeline, :due_at, :number, :logical_at, :interval_start, :interval_end, :timezone, :definition,
-        :trigger_kind, :params, :only_steps, :state, :reason, :at, :ended_at, :engine, :lane, :place, :backfill)
+        :trigger_kind, :params, :only_steps, :state, :reason, :at, :ended_at, :engine, :lane, :place, :backfill, :parent)
 
 -- name: run_by_name
 SELECT * FROM runs WHERE name = :name
@@ -22,6 +22,9 @@ SELECT * FROM runs WHERE id = :id
 
 -- name: runs_of_due
 SELECT * FROM runs WHERE pipeline = :pipeline AND due_at = :due_at ORDER BY number
+
+-- name: runs_between
+SELECT * FROM runs WHERE pipeline = :pipeline AND due_at >= :begin AND due_at < :end ORDER BY due_at, number
 
 -- name: name_taken
 SELECT 1 FROM runs WHERE name = :name

@@ -2,7 +2,20 @@
 INSERT INTO step_runs (run_id, step, position, state) VALUES (:run_id, :step, :position, 'pending')
 
 -- name: step_runs
-SELECT * FROM step_runs WHERE run_id = :run_id ORDER BY position
+SELECT * FROM step_runs WHERE run_id = :run_id ORDER BY position, length(step), step
+
+-- name: insert_mapped
+INSERT INTO step_runs (run_id, step, position, state, item)
+SELECT :run_id, :step, position, 'pending', :item FROM step_runs WHERE run_id = :run_id AND step = :parent
+
+-- name: delete_mapped
+DELETE FROM step_runs WHERE run_id = :run_id AND item IS NOT NULL AND substr(step, 1, length(:parent) + 1) = :parent || '['
+
+-- name: note_step
+UPDATE step_runs SET reason = :reason WHERE run_id = :run_id AND step = :step AND state = 'running'
+
+-- name: note_attempt
+UPDATE attempts SET reason = :reason WHERE run_id = :run_id AND step = :step AND number = :number AND ended_at IS NULL
 
 -- name: step_counts
 SELECT state, count(*) AS n FROM step_runs WHERE run_id = :run_id GROUP BY state
