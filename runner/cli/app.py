@@ -14,6 +14,7 @@ from runner import config as config_module
 from runner.clock import Clock
 from runner.config import Config
 from runner.errors import EnvironmentFault, NotFound
+from runner.spec.parts import is_part
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -62,6 +63,8 @@ class App:
 
     def pipeline_path(self, reference: str) -> str:
         """The file behind a name or a path. Raises NotFound that names near ones."""
+        if is_part(reference):
+            raise NotFound(f"{reference}: a file whose name begins with _ is a part of pipelines, and none itself", "name a pipeline that takes it; a part is looked at by: runner check FILE")
         if "/" in reference or reference.endswith(SUFFIXES):
             path = os.path.abspath(os.path.expanduser(reference))
             if not os.path.isfile(path):
@@ -91,7 +94,7 @@ class App:
             os.path.splitext(name)[0]
             for _, _, files in os.walk(self.config.pipelines)
             for name in files
-            if name.endswith(SUFFIXES) and not name.startswith(".")
+            if name.endswith(SUFFIXES) and not name.startswith(".") and not is_part(name)
         )
 
     def pipeline(self, reference: str):

@@ -11,6 +11,7 @@ import click
 from runner import model
 from runner.cli.app import App
 from runner.errors import EnvironmentFault, NotFound
+from runner.spec import parts
 
 STDIN = "-"
 NEXT_RUNS = 3
@@ -40,7 +41,10 @@ def check(app: App, paths, strict, name, as_json):
     else:
         _print(app, files, problems, errors)
         if len(files) == 1 and not errors:
-            _say_next(app, good or _load(app, files[0]))
+            if parts.is_part(files[0]):
+                app.say("  a part: what only the whole can tell is told with the pipelines that take it")
+            else:
+                _say_next(app, good or _load(app, files[0]))
     return 1 if errors else 0
 
 
@@ -50,7 +54,7 @@ def _places(app: App, paths: Sequence[str]) -> List[str]:
 
     places = [_place(app, path) for path in paths]
     for place in places:
-        if os.path.isdir(place) and not folder.find([place]):
+        if os.path.isdir(place) and not folder.find([place], parts=True):
             raise NotFound(f"{place}: there is no pipeline file in this folder", "give a .yaml file, a folder that holds some, or the name of a pipeline")
     return places
 
@@ -128,8 +132,9 @@ def check_all(app: App, paths: Sequence[str]) -> Tuple[List[str], List[model.Pro
     """The files found at the paths and all that is wrong with them."""
     from runner.spec import folder
 
-    reports = folder.check_paths(paths, app.config, app.config.check_cache)
-    return [report.path for report in reports], [problem for report in reports for problem in report.problems]
+    reports = folder.check_paths(paths, app.config, app.config.check_cache, parts=True)
+    problems = dict.fromkeys(problem for report in reports for problem in report.problems)  # of a part once, however many take it
+    return [report.path for report in reports], list(problems)
 
 
 def _check_stdin(app: App, name: str) -> Tuple[List[str], List[model.Problem], Optional[model.Pipeline]]:

@@ -70,7 +70,7 @@ def _cannot_start(spec: model.Pipeline, step: model.Step, error: Exception) -> R
         what, hint = error.message, error.hint
     else:
         what, hint = f"{error.filename}: {error.strerror}", "put the file there, or correct the path"
-    file = shown_path(spec.path)
+    file = shown_path(step.file or spec.path)
     return RunnerError(f"{file}:{step.line}: step {step.id}: {what}", hint or f"type: runner check {file}")
 
 

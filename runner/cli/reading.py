@@ -22,6 +22,7 @@ from runner.cli.finding import find_run, is_worked_on, shown_state, zone_of
 from runner.clock import from_text
 from runner.errors import InvalidPipeline
 from runner.spec import folder
+from runner.spec.report import brief_place
 
 _json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 LOG_LINES = 10  # of each failed step
@@ -101,7 +102,7 @@ def _list_lines(entries: Sequence[Entry]) -> Iterator[str]:
 
 def _first_fault(file: folder.FileReport) -> Optional[str]:
     errors = [problem for problem in file.problems if problem.severity == "error"]
-    return f"line {errors[0].line}: {errors[0].message}" if errors else None
+    return f"{brief_place(errors[0], file.path)}: {errors[0].message}" if errors else None
 
 
 def _entries(app: App) -> Iterator[Entry]:
@@ -123,8 +124,7 @@ def _entries(app: App) -> Iterator[Entry]:
 def _due(app: App, file: folder.FileReport, cache: DueCache, now: datetime) -> Optional[datetime]:
     if not file.summary or not file.summary["schedule"]:
         return None
-    about = os.stat(file.path)
-    key = f"{__version__}|{file.summary['timezone']}|{about.st_mtime_ns}|{about.st_size}|{file.path}"
+    key = f"{__version__}|{file.summary['timezone']}|{file.hash}|{file.path}"
     due = cache.get(key, now, lambda: _find_due(app, file.path, now))
     return due.astimezone(ZoneInfo(file.summary["timezone"])) if due else None
 

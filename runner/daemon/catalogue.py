@@ -18,7 +18,8 @@ from runner.daemon.watch import settled
 from runner.definitions import Definitions
 from runner.errors import EnvironmentFault, InvalidPipeline, NotFound
 from runner.spec import folder
-from runner.spec.check import Site, load_text, name_of
+from runner.spec.check import Site, load_text, name_of, text_to_keep
+from runner.spec.report import brief_place
 from runner.spec.text import Stop, decode
 from runner.store import Store
 from runner.store.store import definition_hash
@@ -37,6 +38,7 @@ class Catalogue:
         self._definitions = definitions
         self._store, self._place, self._site, self._clock, self._say = store, place, site, clock, say
         self._stats: Dict[str, Tuple[Any, ...]] = {}  # path -> what it was when it was read, and other files of its name
+        self._taken: Dict[str, Tuple[str, ...]] = {}  # path -> the other files that it takes, there or not
         self._odd: Set[str] = set()  # files with names that cannot be pipelines: told once
         self._missing = False
 
@@ -47,26 +49,33 @@ class Catalogue:
             return True
         now = self._clock.now()
         rows = {row.name: row for row in self._store.pipelines.all()}
+        stamp = int(now.timestamp() * 1e9)
         young, changed = False, []
         for name, paths in files.items():
             row = rows.get(name)
             path = row.path if row and row.path in paths else paths[0]
             found, others = _stat(path), [other for other in paths if other != path]
-            if found is None or (self._stats.get(path) == (found, *others) and row and not row.gone_at):
+            taken = {file: _stat(file) for file in self._taken.get(path, ())}
+            if found is None or (self._stats.get(path) == (found, *taken.values(), *others) and row and not row.gone_at):
                 continue
-            if not settled([found[0]], int(now.timestamp() * 1e9)):
+            if not settled([each[0] for each in (found, *taken.values()) if each], stamp):
                 young = True
                 continue
-            changed.append((name, path, others, (found, *others)))
+            changed.append((name, path, others, found, taken))
         gone = [row.name for row in rows.values() if row.name not in files and not row.gone_at]
         if changed or gone:
             with self._store.transaction():
-                for name, path, others, seen in changed:
+                for name, path, others, found, before in changed:
                     self._take(name, path, others, rows.get(name), now)
-                    self._stats[path] = seen
+                    taken = [before[file] if file in before else _stat(file) for file in self._taken[path]]
+                    if settled([each[0] for each in taken if each], stamp):
+                        self._stats[path] = (found, *taken, *others)
+                    else:  # one that was not known may have been read in the middle of a change
+                        young = True
                 for name in gone:
                     self._store.pipelines.lose(name, now)
                     self._stats.pop(rows[name].path, None)
+                    self._taken.pop(rows[name].path, None)
                     self._say(f"pipeline {name}: its file is gone; due no more, history stays")
         return not young
 
@@ -92,8 +101,9 @@ class Catalogue:
     def _take(self, name: str, path: str, others: List[str], row: Optional[model.PipelineRow], now: datetime) -> None:
         """One file that is new, changed, or back."""
         twice = f"another file makes the pipeline {name} too: {others[0]}" if others else ""
+        self._taken[path] = ()
         try:
-            text = decode(_read(path), path)
+            text, self._taken[path] = text_to_keep(decode(_read(path), path), path)
         except (OSError, Stop) as error:
             self._faulty(name, path, row, getattr(error, "message", None) or f"cannot be read: {getattr(error, 'strerror', None) or error}", now)
             return
@@ -104,7 +114,7 @@ class Catalogue:
             pipeline = load_text(text, path, name, self._site)
         except InvalidPipeline as error:
             first = error.problems[0]
-            self._faulty(name, path, row, f"line {first.line}: {first.message}", now)
+            self._faulty(name, path, row, f"{brief_place(first, path)}: {first.message}", now)
             return
         except EnvironmentFault:
             raise

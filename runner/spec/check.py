@@ -17,6 +17,7 @@ from runner.model import Problem
 from runner.spec import build, merge, nodes, parts, schema, shape, values, words
 from runner.spec.graph import Graph
 from runner.spec.notes import Notes, Path
+from runner.spec.report import STORED
 from runner.spec.texts import Texts
 
 Entries = Sequence[Tuple[int, Mapping[str, Any]]]  # place in the list, step
@@ -51,7 +52,7 @@ def check_text(raw: Union[bytes, str], *, path: str, name: str, site: Site, show
     call = str if os.path.isabs(shown) else shown_path  # how messages call other files
     loaded, taken = load_whole(raw, path, shown, look, call)
     notes = Notes(loaded, shown)
-    part = parts.is_part(path)
+    part = look and parts.is_part(path)
     shape.check(loaded.data, notes, part)
     if not isinstance(loaded.data, dict):
         return CheckResult(None, notes.sorted(), taken)
@@ -71,7 +72,7 @@ def load_whole(raw: Union[bytes, str], path: str, shown: str, look: bool, call: 
     if not look and isinstance(raw, str):
         raw, kept = parts.unpack(path, raw)
         read = lambda file: _kept(kept, file)  # noqa: E731
-        call = lambda file: f"{shown_path(file)} (as the run has it)"  # noqa: E731
+        call = lambda file: shown_path(file) + STORED  # noqa: E731
     loaded = nodes.load(raw, shown)
     if merge.takes(loaded.data):
         return merge.whole(loaded, path if os.path.isabs(path) else "", shown, read, call)
@@ -100,12 +101,15 @@ def load_pipeline(path: str, site: Site, name: Optional[str] = None) -> model.Pi
             raw = file.read()
     except OSError as error:
         raise EnvironmentFault(f"{path}: cannot be read: {error.strerror}", f"type: ls -l {path}") from None
+    if parts.is_part(path):
+        hint = f"name the pipeline that takes it; for what is wrong with the part type: runner check {shown_path(path)}"
+        raise InvalidPipeline([Problem(shown_path(path), 1, 1, "a file whose name begins with _ is a part of pipelines, and none itself", hint)])
     return _good(check_text(raw, path=path, name=name or name_of(path), site=site, shown=shown_path(path)))
 
 
 def load_text(text: str, path: str, name: str, site: Site) -> model.Pipeline:
     """The pipeline of a stored definition."""
-    return _good(check_text(text, path=path, name=name, site=site, shown=f"{shown_path(path)} (as the run has it)", look=False))
+    return _good(check_text(text, path=path, name=name, site=site, shown=shown_path(path) + STORED, look=False))
 
 
 def _good(result: CheckResult) -> model.Pipeline:

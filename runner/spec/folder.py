@@ -14,6 +14,7 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tupl
 import runner
 from runner.errors import NotFound
 from runner.model import Problem
+from runner.spec.parts import is_part
 
 SUFFIXES = (".yaml", ".yml")
 _SETTINGS = ("settings.yaml",)  # a folder may be RUNNER_HOME itself
@@ -26,23 +27,27 @@ class FileReport:
     path: str
     name: str
     problems: Tuple[Problem, ...]
-    summary: Optional[Mapping[str, Any]]  # None when it has errors
+    summary: Optional[Mapping[str, Any]]  # None when it has errors, and of a part
     cached: bool = False
+    hash: str = ""  # of its text and those of the files it takes; "" when it could not be read
 
     @property
     def good(self) -> bool:
         return not any(problem.severity == "error" for problem in self.problems)
 
 
-def find(paths: Sequence[str]) -> List[str]:
-    """The pipeline files among these paths, absolute, folders searched to the bottom. Raises NotFound for a wrong one."""
+def find(paths: Sequence[str], parts: bool = False) -> List[str]:
+    """The pipeline files among these paths, absolute, folders searched to the bottom. Raises NotFound for a wrong one.
+
+    `parts`: those too that pipelines take, and which are none themselves.
+    """
     out: List[str] = []
     for path in paths:
         full = os.path.abspath(path)
         if os.path.isfile(full):
             out.append(full)
         elif os.path.isdir(full):
-            out += _inside(full)
+            out += [file for file in _inside(full) if parts or not is_part(file)]
         else:
             raise NotFound(f"{path}: there is no such file or folder", "give a pipeline file, or a folder of them")
     return list(dict.fromkeys(out))
@@ -60,9 +65,9 @@ def _inside(folder: str) -> List[str]:
     return out
 
 
-def check_paths(paths: Sequence[str], site: Any, cache_path: Optional[str]) -> List[FileReport]:
+def check_paths(paths: Sequence[str], site: Any, cache_path: Optional[str], parts: bool = False) -> List[FileReport]:
     """A report of each file, in order. `site`: check.Site, or anything with its fields. Raises NotFound for a wrong path."""
-    files = find(paths)
+    files = find(paths, parts)
     key = _key(site)
     cache = _read_cache(cache_path, key)
     reports, changed = [], False
@@ -103,7 +108,7 @@ def _check(path: str, site: Any) -> Dict[str, Any]:
     seen.update({file: _stat(file) for file in result.files})
     return {
         "seen": seen, "problems": [asdict(problem) for problem in result.problems],
-        "summary": _summary(result.pipeline) if result.pipeline else None, "hash": hashlib.sha256(raw).hexdigest(),
+        "summary": _summary(result.pipeline) if result.pipeline else None, "hash": hashlib.sha256(result.pipeline.text.encode("utf-8", "surrogatepass") if result.pipeline else raw).hexdigest(),
     }
 
 
@@ -120,7 +125,7 @@ def _summary(pipeline: Any) -> Dict[str, Any]:
 def _report(path: str, entry: Mapping[str, Any], cached: bool) -> FileReport:
     problems = tuple(Problem(**problem) for problem in entry["problems"])
     name = os.path.splitext(os.path.basename(path))[0]
-    return FileReport(path, name, problems, entry["summary"], cached)
+    return FileReport(path, name, problems, entry["summary"], cached, entry.get("hash", ""))
 
 
 def _as_typed(report: FileReport) -> FileReport:
@@ -137,7 +142,7 @@ def _with_same_names(reports: List[FileReport]) -> List[FileReport]:
         by_name.setdefault(report.name, []).append(report)
     out = []
     for report in reports:
-        others = [other.path for other in by_name[report.name] if other.path != report.path]
+        others = [other.path for other in by_name[report.name] if other.path != report.path and not is_part(report.path)]
         if others:
             problem = Problem(os.path.relpath(report.path), 1, 1, f"another file makes the pipeline {report.name} too: {others[0]}", "rename one of the two files")
             report = replace(report, problems=report.problems + (problem,))

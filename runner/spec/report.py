@@ -10,6 +10,7 @@ from typing import List
 from runner.model import Problem
 
 WIDTH = 100  # cells of a source line that are shown
+STORED = " (as the run has it)"  # behind the name of a file whose text comes from a run
 _TAB = 8
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # where YAML starts a new line
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -38,8 +39,8 @@ def cells(char: str) -> int:
 
 def brief_place(problem: Problem, file: str) -> str:
     """`line 3`, for a list of pipelines; and of which file when it is not the pipeline's own."""
-    other = os.path.basename(problem.file)
-    return f"line {problem.line}" if other == os.path.basename(file) else f"{other} line {problem.line}"
+    other = os.path.abspath(problem.file[: -len(STORED)] if problem.file.endswith(STORED) else problem.file)
+    return f"line {problem.line}" if other == os.path.abspath(file) else f"{os.path.basename(other)} line {problem.line}"
 
 
 def format_problem(problem: Problem, color: bool = False) -> str:
