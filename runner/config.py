@@ -23,6 +23,9 @@ class Config:
     logical_date: str = "due"  # due | interval_start, for pipelines that do not say
     slots: int = 8  # steps that run at once, over all runs of one process
     step_python: str = "python3"  # interpreter of python steps that name none
+    secrets_command: str = ""  # prints the secret whose name is its last word, for those that are not in secrets.yaml
+    kerberos_principal: str = ""  # of steps that do not say kerberos: themselves
+    kerberos_keytab: str = ""
     pools: Mapping[str, int] = field(default_factory=dict)  # name -> steps of that pool at once: `pools: hive=2 spark=4`
     durability: str = "full"  # full: a commit survives a power cut | normal: it survives a crash of the process
     min_free: int = 500 * 10**6  # with less left on the disk of the home no run begins; 0: never mind
@@ -237,6 +240,9 @@ logical_date: {logical_date}             # due: ds is the day a run starts | int
 # slots: 8                    # steps that run at once
 # pools: hive=2 spark=4       # steps that name a pool (pool: hive) run so many at once
 # step_python: python3        # interpreter of python steps that name none
+# secrets_command: get-secret # prints the secret NAME when called as `get-secret NAME`; else they are in secrets.yaml
+# kerberos_principal: etl@EXAMPLE   # steps get a ticket of their own, unless they say kerberos: false
+# kerberos_keytab: /etc/security/keytabs/etl.keytab
 # durability: full            # full: a commit survives a power cut | normal: faster, survives a crash of runner only
 # min_free: 500M              # with less left on the disk of this folder the daemon begins no run
 # keep_days: 90               # `runner clean` removes runs that ended longer ago, with their logs; never: keeps them
