@@ -370,10 +370,14 @@ def _what_next(app: App, run: model.Run, failed: Sequence[str]) -> Iterator[str]
 
 @click.command()
 @click.argument("pipeline", shell_complete=complete_pipeline)
+@click.option("--merged", is_flag=True, help="The YAML with all that it takes of other files, and where each value was written.")
 @_json
 @click.pass_obj
-def show(app: App, pipeline, as_json):
+def show(app: App, pipeline, merged, as_json):
     """One pipeline: schedule, parameters, and its steps in the order they run, indented below what they need."""
+    if merged:
+        _show_merged(app, app.pipeline_path(pipeline), as_json)
+        return
     spec = app.pipeline(pipeline)
     if as_json:
         app.out_json(_pipeline_json(spec))
@@ -382,6 +386,17 @@ def show(app: App, pipeline, as_json):
     if spec.doc_md:
         app.out("\n" + spec.doc_md.rstrip())
     app.say(f"  runner plan {pipeline}   every command   runner next {pipeline}   when it is due")
+
+
+def _show_merged(app: App, path: str, as_json: bool) -> None:
+    """Of a file with faults in its text too: what was merged may show where they come from."""
+    from runner.spec import check, flat
+
+    loaded, taken = check.load_file(path)
+    if as_json:
+        app.out_json({"path": path, "takes": list(taken), "merged": loaded.data, "places": flat.places(loaded, path)})
+        return
+    app.out(flat.text(loaded, path).rstrip("\n"))
 
 
 def _about(spec: model.Pipeline) -> Iterator[str]:

@@ -79,6 +79,24 @@ def load_whole(raw: Union[bytes, str], path: str, shown: str, look: bool, call: 
     return loaded, ()
 
 
+def load_file(path: str) -> Tuple[nodes.Loaded, Tuple[str, ...]]:
+    """As `load_whole`, unchecked but for what keeps it from being read or merged: InvalidPipeline, EnvironmentFault."""
+    loaded, taken = load_whole(_read(path), path, shown_path(path), True, shown_path)
+    if not isinstance(loaded.data, dict) or loaded.errors:
+        notes = Notes(loaded, shown_path(path))
+        shape.check(loaded.data, notes)
+        raise InvalidPipeline(notes.sorted())
+    return loaded, taken
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: cannot be read: {error.strerror}", f"type: ls -l {path}") from None
+
+
 def _kept(texts: Mapping[str, str], file: str) -> str:
     if file not in texts:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file)
@@ -96,11 +114,7 @@ def text_to_keep(text: str, path: str) -> Tuple[str, Tuple[str, ...]]:
 def load_pipeline(path: str, site: Site, name: Optional[str] = None) -> model.Pipeline:
     """The pipeline of a file. Raises InvalidPipeline with every fault, EnvironmentFault when it cannot be read."""
     path = os.path.abspath(path)
-    try:
-        with open(path, "rb") as file:
-            raw = file.read()
-    except OSError as error:
-        raise EnvironmentFault(f"{path}: cannot be read: {error.strerror}", f"type: ls -l {path}") from None
+    raw = _read(path)
     if parts.is_part(path):
         hint = f"name the pipeline that takes it; for what is wrong with the part type: runner check {shown_path(path)}"
         raise InvalidPipeline([Problem(shown_path(path), 1, 1, "a file whose name begins with _ is a part of pipelines, and none itself", hint)])
