@@ -8,7 +8,7 @@ import pwd
 from datetime import datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from runner import model, plan, schedule
+from runner import faults, model, plan, schedule
 from runner.errors import Conflict, NotFound, UsageError
 from runner.store import Store
 
@@ -56,6 +56,7 @@ def create_run(
 ) -> model.Run:
     """Make a run; `more` as for Store.create_run. Raises Conflict, with the run that is there as `.run`."""
     check_steps(pipeline, only or ())
+    faults.point("acts.makes")
     return store.create_run(
         pipeline, date, label_for(pipeline, date), trigger=trigger, params=params, at=at, only=only, new=new,
         wide_label=date.logical.strftime("%Y-%m-%dT%H:%M"), actor=who or actor(), **more,

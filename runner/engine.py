@@ -200,6 +200,7 @@ class Engine:
 
     def _find_process(self, active: _Active, live: _Live) -> None:
         """Adopt what still runs, learn what ended; an attempt that was committed and never began begins now."""
+        faults.point("engine.recovers")
         if live.waits:
             self._wait_again(active, live)
         elif self.executor.recover(live.folder) == "never":
@@ -259,8 +260,10 @@ class Engine:
             self._begin_waiting(now)
             self._wake(now, tick)
             self._decide(now, tick)
+            faults.point("engine.decided")
         faults.point("engine.committed")
         self._act()
+        faults.point("engine.acted")
         return look
 
     def timeout(self) -> float:

@@ -12,7 +12,7 @@ import stat
 from datetime import datetime, timedelta
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
-from runner import model, schedule
+from runner import faults, model, schedule
 from runner.clock import Clock, from_text, to_text
 from runner.daemon.watch import settled
 from runner.definitions import Definitions
@@ -77,6 +77,8 @@ class Catalogue:
                     self._stats.pop(rows[name].path, None)
                     self._taken.pop(rows[name].path, None)
                     self._say(f"pipeline {name}: its file is gone; due no more, history stays")
+                faults.point("catalogue.taken")
+            faults.point("catalogue.committed")
         return not young
 
     def _files(self) -> Optional[Dict[str, List[str]]]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from runner import acts, model, params, schedule
+from runner import acts, faults, model, params, schedule
 from runner.clock import UTC
 from runner.daemon.catalogue import next_due, with_since
 from runner.definitions import Definitions
@@ -65,6 +65,8 @@ class Dispatch:
             with self._store.transaction():
                 for due in found:
                     self._write(due, now)
+                faults.point("dispatch.made")
+            faults.point("dispatch.committed")
 
     def _write_alone(self, due: Due, now: datetime) -> None:
         try:

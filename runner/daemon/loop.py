@@ -13,7 +13,7 @@ import traceback
 from datetime import datetime
 from typing import Callable, List, MutableMapping, Optional
 
-from runner import __version__, ownership
+from runner import __version__, faults, ownership
 from runner.clock import Clock
 from runner.config import Config
 from runner.daemon.catalogue import Catalogue
@@ -162,6 +162,7 @@ class _Life:
         else:
             self._dispatch.rewind(clock.now())
         self._scan()
+        faults.point("daemon.began")
         self._notify.ready(f"{len(self._store.pipelines.all())} pipelines")
 
     def _open(self, part):
