@@ -30,6 +30,7 @@ class Site:
     timezone: str
     logical_date: str = "due"
     pools: Optional[FrozenSet[str]] = None  # names of the site's pools; None: they are not known here
+    channels: Optional[FrozenSet[str]] = None  # names of the site's alert channels; None: they are not known here
 
 
 @dataclass(frozen=True)
@@ -161,11 +162,16 @@ class _Second:
         self.texts.check(data.get("env"), ("env",), frozenset())
         if not part:
             values.check_catchup(data, notes)
+            values.check_late(data, notes)
+        values.check_deadline(data, (), notes)
+        self._channels = site.channels
+        self._tell(data, ())
         self._defaults = defaults = data.get("defaults") if isinstance(data.get("defaults"), dict) else {}
         for key in ("env", "cwd"):  # which steps these reach, and so what is upstream, is not one thing
             self.texts.check(defaults.get(key), ("defaults", key), None)
         self._pools = site.pools
         self._pool(defaults, ("defaults",))
+        self._tell(defaults, ("defaults",))
         listed = data.get("steps") if isinstance(data.get("steps"), list) else []
         self._steps([(i, step) for i, step in enumerate(listed) if isinstance(step, dict)])
 
@@ -221,10 +227,20 @@ class _Second:
         self.texts.check_when(step.get("when"), path + ("when",), upstream)
         if not self._part:
             values.check_effects(step, self._defaults, path, self._notes)
+        values.check_deadline(step, path, self._notes)
+        self._tell(step, path)
         self._pool(step, path)
         kind = self._kind(step, path)
         if kind:
             self._body(step, path + (kind,), steps.KINDS[kind], upstream)
+
+    def _tell(self, said: Mapping[str, Any], path: Path) -> None:
+        """`on_failure` and its kin: the names of channels, the templates of a hook."""
+        values.check_tell(said, path, self._channels, self._notes)
+        for event in model.EVENTS:
+            hook = said.get(f"on_{event}")
+            if isinstance(hook, dict):
+                self.texts.check(hook.get("bash"), path + (f"on_{event}", "bash"), frozenset())
 
     def _pool(self, said: Mapping[str, Any], path: Path) -> None:
         """A warning only: the settings of the server that will run it may differ from those here."""

@@ -104,7 +104,7 @@ def _check(path: str, site: Any) -> Dict[str, Any]:
     except OSError as error:
         problem = Problem(path, 1, 1, f"cannot be read: {error.strerror}", f"type: ls -l {path}")
         return {"seen": {path: None}, "problems": [asdict(problem)], "summary": None}
-    result = check_text(raw, path=path, name=name_of(path), site=Site(site.timezone, site.logical_date, _pools(site)), shown=path)
+    result = check_text(raw, path=path, name=name_of(path), site=Site(site.timezone, site.logical_date, _names(site, "pools"), _names(site, "channels")), shown=path)
     seen.update({file: _stat(file) for file in result.files})
     return {
         "seen": seen, "problems": [asdict(problem) for problem in result.problems],
@@ -167,13 +167,13 @@ def _same(seen: Mapping[str, Optional[List[int]]]) -> bool:
 
 def _key(site: Any) -> str:
     """An answer holds for this version of runner and these settings only."""
-    pools = _pools(site)
-    return "|".join((runner.__version__, _code_time(), site.timezone, site.logical_date, "?" if pools is None else ",".join(sorted(pools))))
+    names = [_names(site, kind) for kind in ("pools", "channels")]
+    return "|".join((runner.__version__, _code_time(), site.timezone, site.logical_date, *("?" if each is None else ",".join(sorted(each)) for each in names)))
 
 
-def _pools(site: Any) -> Optional[FrozenSet[str]]:
-    pools = getattr(site, "pools", None)
-    return None if pools is None else frozenset(pools)
+def _names(site: Any, kind: str) -> Optional[FrozenSet[str]]:
+    names = getattr(site, kind, None)
+    return None if names is None else frozenset(names)
 
 
 def _code_time() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence
 
 from runner import model, schedule
 from runner.durations import DurationError, parse_duration
@@ -61,6 +61,35 @@ def check_durations(said: Mapping[str, Any], keys: Sequence[str], path: Path, no
                 parse_duration(said[key])
             except DurationError as error:
                 notes.add(path + (key,), f"{key}: {error.message}", error.hint)
+
+
+def check_deadline(said: Mapping[str, Any], path: Path, notes: Notes) -> None:
+    value = said.get("deadline")
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        try:
+            build.deadline(value)
+        except DurationError as error:
+            notes.add(path + ("deadline",), f"deadline: {error.message}", error.hint)
+
+
+def check_late(data: Mapping[str, Any], notes: Notes) -> None:
+    listed = data.get("steps") if isinstance(data.get("steps"), list) else []
+    if "on_late" in data and not any("deadline" in each for each in (data, *listed) if isinstance(each, dict)):
+        notes.add_effect(("on_late",), "on_late: without deadline: has no effect", 'add deadline: "06:00", or remove it')
+
+
+def check_tell(said: Any, path: Path, known: Optional[FrozenSet[str]], notes: Notes) -> None:
+    """Names of channels: a warning only, since the server that will run it may have others. `known` None: they are not known here."""
+    for event in model.EVENTS if isinstance(said, dict) and known is not None else ():
+        body = said.get(f"on_{event}")
+        place = path + (f"on_{event}",)
+        if isinstance(body, dict):
+            body, place = body.get("alert"), place + ("alert",)
+        for n, name in enumerate([body] if isinstance(body, str) else body if isinstance(body, list) else ()):
+            if isinstance(name, str) and name not in known:
+                near = words.nearest(name, sorted(known))
+                hint = f"did you mean {near}?" if near else f"known: {', '.join(sorted(known)) or 'none'}; add {name}: under channels: in alerts.yaml"
+                notes.add(place if isinstance(body, str) else place + (n,), f"no channel {name!r} in alerts.yaml here: nobody would be told", hint, severity="warning")
 
 
 def check_env(env: Any, path: Path, notes: Notes) -> None:

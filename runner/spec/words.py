@@ -8,8 +8,9 @@ import textwrap
 from typing import Dict, Iterable, Mapping
 
 # word -> what to write here. Keys of the whole file, then keys of a step, then words for either.
-_HOOK = "hooks come with a later version; today: a step with trigger_rule: one_failed"
-_MAIL = "mail comes with a later version; today: a step with trigger_rule: one_failed that sends it"
+_HOOK = "write on_failure: with a channel of alerts.yaml, or on_failure: {bash: ...}"
+_MAIL = "write on_failure: with a channel of RUNNER_HOME/alerts.yaml, where mail addresses stand"
+_LATE = "write deadline: \"06:00\", or deadline: 5h after the run is due"
 _POOL = "write it in a step, or under defaults: for all steps"
 _NO_XCOM = "remove it: a step hands values on by writing key=value lines to the file $RUNNER_OUTPUT"
 _LATER = "this kind of step comes with a later version; today: bash: with the command that does it"
@@ -50,8 +51,8 @@ TOP: Dict[str, str] = {
     "render_template_as_native_obj": "remove it",
     "template_searchpath": "remove it: relative paths start at the pipeline's folder",
     "on_failure_callback": _HOOK,
-    "sla": "deadlines come with a later version; today: timeout:",
-    "handler_on": "write a step with trigger_rule: one_failed (failure) or all_done (exit)",
+    "sla": _LATE,
+    "handler_on": "write on_failure: or on_success:; for what must be done in any case, a step with trigger_rule: all_done",
     "catchup_window": "write catchup: last, all or none, and catchup_limit:",
     "_export": "write params: or env:",
     "version": "remove it: a file has no version of its own",
@@ -67,15 +68,13 @@ TOP: Dict[str, str] = {
     "catch_up": "write catchup: last, all or none",
     "startdate": "write start_date:",
     "enddate": "write end_date:",
-    "on_success": _HOOK,
-    "on_failure": _HOOK,
-    "on_success_callback": _HOOK,
+    "on_success_callback": "write on_success: with a channel of alerts.yaml, or on_success: {bash: ...}",
     "mailto": _MAIL,
     "MAILTO": _MAIL,
     "email": _MAIL,
     "mail_on": _MAIL,
     "smtp": _MAIL,
-    "handlerOn": "write a step with trigger_rule: one_failed (failure) or all_done (exit)",
+    "handlerOn": "write on_failure: or on_success:; for what must be done in any case, a step with trigger_rule: all_done",
     "pool": _POOL,
     "queue": "write it under spark-submit: or hive:",
     "start": "write start_date:",
@@ -154,12 +153,8 @@ STEP: Dict[str, str] = {
     "trigger": "write trigger_rule:",
     "weight_rule": "write it at the top of the file: it holds for the pipeline",
     "wait_for_downstream": "write it at the top of the file: it holds for the pipeline",
-    "on_failure": _HOOK,
-    "on_success": _HOOK,
-    "on_retry": _HOOK,
-    "email": _MAIL,
     "email_on_failure": _MAIL,
-    "email_on_retry": _MAIL,
+    "email_on_retry": "write on_retry: with a channel of RUNNER_HOME/alerts.yaml, where mail addresses stand",
     "mailOnError": _MAIL,
     "do_xcom_push": _NO_XCOM,
     "xcom_push": _NO_XCOM,
@@ -181,7 +176,7 @@ STEP: Dict[str, str] = {
     "timeoutSec": "write timeout: 90s",
     "mem": "remove it",
     "queue": "write it under spark-submit: or hive:",
-    "sla": "deadlines come with a later version; today: timeout:",
+    "sla": _LATE,
     "doc_md": "write description:",
     "desc": "write description:",
     "comment": "write description:",
