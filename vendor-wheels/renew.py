@@ -55,6 +55,7 @@ REASONS = {
     "pytest-timeout": ("ends a test that hangs", "tests/run"),
     "hypothesis": ("tests by invented examples", "tests"),
     "cronsim": ("a second opinion on cron lines", "tests/unit/test_cron.py"),
+    "aiosmtpd": ("a mail server to send to", "tests/clients"),
     "pyte": ("a terminal, to see what the live table shows", "tests/cli"),
 }
 

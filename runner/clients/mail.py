@@ -32,6 +32,10 @@ _LONGEST_LINE = 900  # bytes; SMTP allows 998
 _WRONG_TLS = "look at `tls:` and `port:`: 587 is usually starttls, 465 smtps, 25 none"
 
 
+class PartlyRefused(RunnerError):
+    """Some receivers were refused; the others have the mail, so that sending it again doubles it."""
+
+
 def compose(sender: str, to: Iterable[str], subject: str, text: str, *, html: Optional[str] = None, cc: Iterable[str] = (),
             bcc: Iterable[str] = (), files: Iterable[Tuple[str, bytes]] = ()) -> EmailMessage:
     """A message in which any language arrives whole, also through relays that know 7 bits only. Raises UsageError."""
@@ -135,7 +139,7 @@ def _deliver(place: _Place, message: EmailMessage) -> None:
         if place.tls == "starttls":
             _encrypt(session, place)
         if place.user:
-            session.login(place.user, place.password)
+            _login(session, place)
         refused = session.send_message(message)
     except BaseException:
         session.close()
@@ -145,7 +149,7 @@ def _deliver(place: _Place, message: EmailMessage) -> None:
     except (smtplib.SMTPException, OSError):
         session.close()  # it has the message: how it says goodbye does not matter
     if refused:
-        raise RunnerError(f"{place.name} refused {_listed(refused)}; the other receivers have the mail")
+        raise PartlyRefused(f"{place.name} refused {_listed(refused)}; the other receivers have the mail")
 
 
 def _encrypt(session: smtplib.SMTP, place: _Place) -> None:
@@ -154,6 +158,21 @@ def _encrypt(session: smtplib.SMTP, place: _Place) -> None:
         raise EnvironmentFault(f"{place.name} offers no STARTTLS", _WRONG_TLS)
     session.starttls(context=place.context)
     session.ehlo()
+
+
+def _login(session: smtplib.SMTP, place: _Place) -> None:
+    if f"{place.user}{place.password}".isascii():
+        session.login(place.user, place.password)
+        return
+    from base64 import b64encode  # smtplib knows ASCII only; PLAIN is UTF-8 (RFC 4616)
+
+    session.ehlo_or_helo_if_needed()
+    if "PLAIN" not in session.esmtp_features.get("auth", "").upper().split():
+        raise EnvironmentFault(f"{place.name} takes no password that is not ASCII", "give that user an ASCII password")
+    words = f"\0{place.user}\0{place.password}".encode("utf-8")
+    code, said = session.docmd("AUTH", "PLAIN " + b64encode(words).decode("ascii"))
+    if code != 235:
+        raise smtplib.SMTPAuthenticationError(code, said)
 
 
 def _said(error: smtplib.SMTPException, place: _Place) -> RunnerError:

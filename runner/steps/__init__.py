@@ -23,12 +23,12 @@ from types import ModuleType
 from typing import Any, Callable, Dict, Mapping
 
 from runner import errors
-from runner.steps import bash, hive, http, noop, page, python, spark_submit
+from runner.steps import bash, email, hive, http, noop, page, python, spark_submit
 from runner.steps.base import BuildContext, CalledFile, locate
 
 __all__ = ["KINDS", "BuildContext", "CalledFile", "get", "locate", "manual", "render_body"]
 
-KINDS: Dict[str, ModuleType] = {module.KIND: module for module in (bash, python, spark_submit, hive, http, noop)}
+KINDS: Dict[str, ModuleType] = {module.KIND: module for module in (bash, python, spark_submit, hive, http, email, noop)}
 
 
 def get(kind: str) -> ModuleType:

@@ -72,7 +72,7 @@ def here(tmp_path):
 
 
 def test_kinds_are_in_the_order_of_the_manual():
-    assert list(steps.KINDS) == ["bash", "python", "spark-submit", "hive", "http", "noop"]
+    assert list(steps.KINDS) == ["bash", "python", "spark-submit", "hive", "http", "email", "noop"]
 
 
 @pytest.mark.parametrize("module", steps.KINDS.values(), ids=list(steps.KINDS))
@@ -110,6 +110,7 @@ GOOD = [
     ("hive", {"file": "x.hql", "hivevar": {"dt": "<< ds >>", "n": 1}, "client": "spark-sql"}),
     ("http", "https://rates.example/v1"),
     ("http", {"url": "https://x/<< ds >>", "json": [1, {"a": None}], "params": {"a": [1, "b"]}, "status": [200, "404-409"], "timeout": "5m"}),
+    ("email", {"connection": "mail", "to": ["a@b.c"], "cc": "d@e.f", "subject": "<< ds >>", "body": "x", "attach": "*.csv"}),
     ("noop", None),
     ("noop", True),
     ("noop", {}),
@@ -129,6 +130,8 @@ BAD = [
     ("hive", {"sql": "x", "client": "impala"}),
     ("http", {"url": "https://x", "method": "post"}),
     ("http", {"url": "https://x", "extract": {"a": 1}}),
+    ("email", "a@b.c"),
+    ("email", {"connection": "mail", "to": "a@b.c", "body": "x"}),
     ("noop", "text"),
     ("noop", {"a": 1}),
 ]
