@@ -157,7 +157,7 @@ class _Second:
         values.check_durations(data, ("timeout",), (), notes)
         values.check_shared(data.get("defaults"), ("defaults",), notes)
         values.check_env(data.get("env"), ("env",), notes)
-        texts.params = _AnyName() if part else frozenset(self.params)
+        texts.params, texts.part = frozenset(self.params), part
         texts.risky = frozenset(name for name, each in self.params.items() if each.type == "string" and not (each.enum or each.pattern))
         self.texts.check(data.get("env"), ("env",), frozenset())
         if not part:
@@ -268,13 +268,6 @@ class _Second:
             for keys, message, hint in kind.check(step[path[-1]]):
                 self._notes.add(path + tuple(keys) if isinstance(step[path[-1]], dict) else path, message, hint)
         self.texts.check_body(step, path, kind, upstream)
-
-
-class _AnyName(frozenset):
-    """Parameters of a part: those who take it may declare more."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
 
 
 def _need_hint(need: str, ids: Mapping[str, int]) -> str:

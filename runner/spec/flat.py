@@ -26,7 +26,7 @@ def text(loaded: nodes.Loaded, path: str) -> str:
         return f"{_COMMENT}{os.path.relpath(mark.file, folder)}:{mark.line}" if mark.file else ""
 
     lines = []
-    for line, at in _mapping(loaded.data, (), "", say):
+    for line, at in _mapping(dict(sorted(loaded.data.items(), key=lambda item: item[0] == "steps")), (), "", say):
         note = _start(loaded, at, folder) if len(at) == 2 and at[0] == "steps" else None
         lines += [f"{line[:len(line) - len(line.lstrip())]}# relative paths of this step start at {note}/"] if note else []
         lines.append(line)

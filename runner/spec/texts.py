@@ -14,6 +14,7 @@ from runner.spec.notes import Notes, Path
 MAX_CALLED = 1 << 20  # bytes of a called file that are read
 _LANGUAGES = {".sh": "bash", ".bash": "bash", ".py": "python", ".sql": "sql", ".hql": "sql"}
 _KEEP = re.compile(r"\s*to keep << as it is, write <<!", re.I)  # said of texts; a condition has no such <<
+_PARAM = re.compile(r"\bparams\.([^\W\d]\w*)")
 _SCRIPT = re.compile(r"(?<![\w./<>$}-])(?:\./)?[\w-][\w./-]*\.(?:sh|bash|py|sql|hql)\b")
 
 
@@ -27,6 +28,7 @@ class Texts:
         self._notes, self._folder, self._shown = notes, folder, shown
         self.params: FrozenSet[str] = frozenset()  # names of the file's parameters
         self.risky: FrozenSet[str] = frozenset()  # those whose value may be any text
+        self.part = False  # of a file that others take: they may declare more parameters
         self.files: Set[str] = set()  # other files that were looked at
         self._read: Dict[str, Optional[str]] = {}
 
@@ -44,8 +46,11 @@ class Texts:
                 self.check(item, path + (n,), upstream)
 
     def _template(self, text: str, path: Path, upstream) -> None:
-        for fault in template.find_faults(text, params=self.params, upstream=upstream):
+        for fault in template.find_faults(text, params=self._declared(text), upstream=upstream):
             self._notes.in_text(path, fault)
+
+    def _declared(self, text: str) -> FrozenSet[str]:
+        return self.params.union(_PARAM.findall(text)) if self.part else self.params
 
     def check_when(self, value: Any, path: Path, upstream) -> None:
         """`when:` is one expression."""
@@ -60,7 +65,7 @@ class Texts:
         begin = value.index(expression)
         line = value.count("\n", 0, begin) + 1
         mark = self._notes.marks.in_text(path, line, begin - (value.rfind("\n", 0, begin) + 1) + 1)
-        for fault in template.find_expression_faults(expression, params=self.params, upstream=upstream):
+        for fault in template.find_expression_faults(expression, params=self._declared(expression), upstream=upstream):
             hint = _KEEP.sub("", fault.hint) or "write names, comparisons, and, or, not: << params.full and outputs.load.rows | int > 0 >>"
             self._notes.add(path, f"when: {fault.message}", hint, mark=mark, severity=fault.severity)
 
@@ -97,7 +102,7 @@ class Texts:
             self._no_file(place, called.path, file)
             return
         if called.templated and templated:
-            for fault in template.find_faults(text, params=self.params, upstream=upstream):
+            for fault in template.find_faults(text, params=self._declared(text), upstream=upstream):
                 self._notes.in_file(self._shown(file), text, fault)
         self._clock_of_file(file, text, called.language, called.templated and templated)
 

@@ -1,0 +1,2 @@
+#!/bin/bash
+echo "check $1 $2"
