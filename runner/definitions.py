@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import Any, Iterator
 
 from runner import model
-from runner.errors import NotFound
+from runner.errors import InvalidPipeline, NotFound, UsageError
 from runner.store import Store
 
 KEPT = 2000  # parsed definitions in memory, some 10 kB each
@@ -44,7 +44,7 @@ class Definitions:
     def named(self, name: str, beside: str = "") -> model.Pipeline:
         """Another pipeline as it is today, by its name; `beside` is the file that names it, whose folder is looked at too.
 
-        Raises NotFound, or InvalidPipeline.
+        Raises NotFound, or UsageError when its file is faulty.
         """
         row = self._store.pipelines.get(name) if self._watched else None
         if row and row.definition and not row.gone_at:
@@ -52,7 +52,11 @@ class Definitions:
         from runner.spec.check import load_pipeline
 
         for path in self._places(name, beside):
-            return load_pipeline(path, self._site)
+            try:
+                return load_pipeline(path, self._site)
+            except InvalidPipeline as error:
+                first = error.problems[0]
+                raise UsageError(f"pipeline {name} is faulty: {first.file}:{first.line}: {first.message}", f"type: runner check {path}") from None
         raise NotFound(f"there is no pipeline {name} in {self._folder}", "type: runner list   to see which there are")
 
     def _places(self, name: str, beside: str) -> Iterator[str]:

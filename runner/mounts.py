@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Tuple
 
 # Another host may change files there: the kernel here neither sees it nor keeps a database safe.
 NETWORK_FILES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "glusterfs", "lustre", "gpfs", "ceph", "9p", "virtiofs", "vboxsf", "fuse.sshfs", "fuse.glusterfs"}
@@ -11,8 +12,16 @@ NETWORK_FILES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "glusterfs", "lu
 
 def filesystem_of(path: str, mounts: str = "/proc/self/mountinfo") -> str:
     """The type of the file system that holds a path; empty when unknown."""
+    return _find(os.path.realpath(path), mounts)[1]
+
+
+def mount_of(path: str, mounts: str = "/proc/self/mountinfo") -> str:
+    """Where the file system that holds a path is mounted. Asks only the kernel's list: the file system itself may hang."""
+    return _find(os.path.normpath(path), mounts)[0]
+
+
+def _find(path: str, mounts: str) -> Tuple[str, str]:
     best, kind = "", ""
-    path = os.path.realpath(path)
     try:
         with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
@@ -22,5 +31,5 @@ def filesystem_of(path: str, mounts: str = "/proc/self/mountinfo") -> str:
                 if inside and len(point) >= len(best):
                     best, kind = point, rest.split()[0]
     except OSError:
-        return ""
-    return kind
+        pass
+    return best, kind

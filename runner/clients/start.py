@@ -1,4 +1,4 @@
-"""Starts one client: `python -I start.py NAME REQUEST.json`. Isolated, so that no module of the user's folder gets in the way."""
+"""Starts one client: `python -I start.py NAME REQUEST.json`, or with `-` where it asks on stdin. Isolated, so that no module of the user's folder gets in the way."""
 
 import json
 import os
@@ -16,8 +16,7 @@ def main(name: str, path: str) -> int:
 
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="surrogateescape", line_buffering=True)
-    with open(path, encoding="utf-8") as file:
-        client = clients.Client(json.load(file), os.environ)
+    client = clients.Client(_read(path), os.environ)
     try:
         return int(import_module(f"runner.clients.{name}").main(client) or 0)
     except clients.ClientError as error:
@@ -32,6 +31,13 @@ def main(name: str, path: str) -> int:
             place = place.tb_next
         where = f"{os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}"
         return _say(f"{type(error).__name__}: {error} ({where})", "this is a fault of runner itself: please report it", clients.FAULT)
+
+
+def _read(path: str) -> dict:
+    if path == "-":  # what is asked comes on stdin
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
 
 
 def _say(message: str, hint: str, code: int) -> int:

@@ -21,10 +21,10 @@ def pipeline(data: Mapping[str, Any], loaded, params: Mapping[str, model.Param],
     """The pipeline of a file without errors."""
     defaults = data.get("defaults") or {}
     catchup = data.get("catchup", "last")
-    listed = [step(each, defaults, loaded.marks, i, os.path.dirname(path)) for i, each in enumerate(data["steps"])]
+    made = [step(each, defaults, loaded.marks, i, os.path.dirname(path)) for i, each in enumerate(data["steps"])]
     return model.Pipeline(
         name=name, path=path, text=loaded.text, timezone=data.get("timezone", site.timezone), schedule=found,
-        steps=tuple(with_teardowns(listed)),
+        steps=tuple(with_teardowns(made)),
         logical_date=data.get("logical_date", site.logical_date), description=data.get("description", ""),
         doc_md=data.get("doc_md", ""), owner=data.get("owner", ""), tags=_tags(data.get("tags", ())),
         catchup=_CATCHUP.get(catchup, catchup), catchup_limit=data.get("catchup_limit"),
@@ -43,7 +43,7 @@ def step(each: Mapping[str, Any], defaults: Mapping[str, Any], marks, number: in
     grace = _seconds(said, "kill_grace")
     mark, start = marks.value(("steps", number)), marks.folder(("steps", number, kind))
     return model.Step(
-        id=each["id"], kind=kind, body=module.normalise(each[kind]), needs=_listed(needs), when=_when(each.get("when")),
+        id=each["id"], kind=kind, body=module.normalise(each[kind]), needs=listed(needs), when=_when(each.get("when")),
         trigger_rule=each.get("trigger_rule", "all_success"), retry=retry(said), timeout=_seconds(said, "timeout"),
         kill_grace=30.0 if grace is None else grace, allow_failure=each.get("allow_failure", False),
         skip_exit=said.get("skip_exit", 99), on_lost=said.get("on_lost", "retry"),
@@ -52,7 +52,7 @@ def step(each: Mapping[str, Any], defaults: Mapping[str, Any], marks, number: in
         template=each.get("template", True), priority_weight=said.get("priority_weight", 1),
         pool=said.get("pool"), pool_slots=said.get("pool_slots", 1), tell=tell(said), deadline=deadline(each.get("deadline")),
         foreach=_foreach(each.get("foreach")), max_parallel=each.get("max_parallel"), branch=each.get("branch", False),
-        teardown=_listed(each.get("teardown", ())), slotless=getattr(module, "SLOTLESS", False),
+        teardown=listed(each.get("teardown", ())), slotless=getattr(module, "SLOTLESS", False),
         description=each.get("description", ""), line=mark.line, file=mark.file,
         folder="" if start == folder else start,
     )
@@ -66,21 +66,20 @@ def _cwd(said: Mapping[str, Any], start: str, folder: str) -> Optional[str]:
     return os.path.join(start, os.path.expanduser(cwd))
 
 
-def with_teardowns(listed: Sequence[model.Step]) -> List[model.Step]:
+def with_teardowns(made: Sequence[model.Step]) -> List[model.Step]:
     """The steps, a teardown waiting for all that works with what it takes away: its setups and the steps behind them.
 
     Not for itself, for what comes behind it, nor for other teardowns.
     """
-    if not any(each.teardown for each in listed):
-        return list(listed)
-    followers = {each.id: [other.id for other in listed if each.id in other.needs] for each in listed}
-    downs = {each.id for each in listed if each.teardown}
+    if not any(each.teardown for each in made):
+        return list(made)
+    followers = {each.id: [other.id for other in made if each.id in other.needs] for each in made}
+    downs = {each.id for each in made if each.teardown}
     out = []
-    for each in listed:
+    for each in made:
         if each.teardown:
-            behind = reach(followers, [each.id])
-            users = reach(followers, each.teardown, stop=downs) - behind - downs
-            each = replace(each, needs=tuple(dict.fromkeys([*each.needs, *(other.id for other in listed if other.id in users)])))
+            users = reach(followers, each.teardown, stop=downs) - reach(followers, [each.id]) - downs
+            each = replace(each, needs=tuple(dict.fromkeys([*each.needs, *(other.id for other in made if other.id in users)])))
         out.append(each)
     return out
 
@@ -98,7 +97,8 @@ def reach(edges: Mapping[str, Sequence[str]], roots: Iterable[str], stop: Abstra
     return out
 
 
-def _listed(value: Any) -> Tuple[str, ...]:
+def listed(value: Any) -> Tuple[str, ...]:
+    """One name or several, each once."""
     return tuple(dict.fromkeys((value,) if isinstance(value, str) else value))
 
 

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequ
 from runner import model, steps
 from runner.errors import EnvironmentFault, InvalidPipeline
 from runner.model import Problem
-from runner.spec import build, merge, nodes, parts, schema, shape, values, words
+from runner.spec import build, flow, merge, nodes, parts, schema, shape, values, words
 from runner.spec.graph import Graph
 from runner.spec.notes import Notes, Path
 from runner.spec.report import STORED
@@ -180,11 +180,17 @@ class _Second:
     def _steps(self, entries: Entries) -> None:
         ids = self._ids(entries)
         needs = {step["id"]: self._needs(i, step, ids) for i, step in entries if isinstance(step.get("id"), str)}
+        flow.with_teardowns(needs, [step for _, step in entries])
         graph = Graph(needs)
         for circle in graph.circles():
             self._notes.add(("steps", ids[circle[0]], "needs"), "the steps need each other in a circle: " + " -> ".join(circle + circle[:1]),
                             "each arrow is a needs:; remove one of them")
+        followers: Dict[str, List[str]] = {}
+        for name, above in needs.items():
+            for need in above:
+                followers.setdefault(need, []).append(name)
         for i, step in entries:
+            flow.check(step, ("steps", i), ids, followers, self._notes)
             self._step(step, ("steps", i), graph)
 
     def _ids(self, entries: Entries) -> Dict[str, int]:
@@ -222,6 +228,8 @@ class _Second:
     def _step(self, step: Mapping[str, Any], path: Path, graph: Graph) -> None:
         values.check_shared(step, path, self._notes)
         upstream = graph.above(step["id"]) if isinstance(step.get("id"), str) and not self._part else None
+        self.texts.items = "foreach" in step
+        self.texts.check_foreach(step.get("foreach"), path + ("foreach",), upstream)
         for key in ("env", "cwd"):
             self.texts.check(step.get(key), path + (key,), upstream)
         self.texts.check_when(step.get("when"), path + ("when",), upstream)

@@ -72,6 +72,25 @@ STEP_KEYS: Dict[str, Dict[str, Any]] = {
     "priority_weight": {"type": "integer", "description": "Higher starts first when slots are few. Default: 1."},
     "pool": {"type": "string", "description": "It takes room of this pool; the setting pools: says how much there is."},
     "pool_slots": {"type": "integer", "minimum": 1, "description": "How much room it takes there. Default: 1."},
+    "foreach": {
+        "type": ["array", "string", "object"], "additionalProperties": False,
+        "properties": {
+            "from": {"type": "string", "description": "The first day."}, "to": {"type": "string", "description": "The last day."},
+            "every": {"type": "string", "description": "The distance in days, such as 7d. Default: 1d."},
+        },
+        "description": "One mapped step for each item, `<< item >>` in it: a list, an expression that gives one "
+                       "(\"<< outputs.list.files >>\"), or days: {from: \"<< month_start_ds >>\", to: \"<< ds >>\"}.",
+    },
+    "max_parallel": {"type": "integer", "minimum": 1, "description": "With foreach: mapped steps at once. Default: as slots allow."},
+    "branch": {
+        "type": "boolean",
+        "description": "Of the steps that need it only those go on that it names in its output `branch`; the others are skipped.",
+    },
+    "teardown": {
+        "type": ["string", "array"], "items": {"type": "string"}, "minItems": 1,
+        "description": "It takes away what these steps have set up: it runs when they and all behind them have ended, however they did, "
+                       "also in a run that is stopped, and not when they never ran.",
+    },
     "on_failure": {**_TELL, "description": "Who is told when it has failed for good: a channel, a list of them, or {alert: ..., bash: ...}."},
     "on_success": {**_TELL, "description": "The same when it has succeeded."},
     "on_retry": {**_TELL, "description": "The same when it failed and will be tried again. Default: the pipeline's."},

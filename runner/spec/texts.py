@@ -8,7 +8,7 @@ import re
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Mapping, Optional, Set, Tuple
 
 from runner import steps, template
-from runner.spec import build, lint
+from runner.spec import build, flow, lint
 from runner.spec.notes import Notes, Path
 
 MAX_CALLED = 1 << 20  # bytes of a called file that are read
@@ -30,6 +30,7 @@ class Texts:
         self.risky: FrozenSet[str] = frozenset()  # those whose value may be any text
         self.part = False  # of a file that others take: they may declare more parameters
         self.files: Set[str] = set()  # other files that were looked at
+        self.items = False  # whether the step has `foreach`
         self._read: Dict[str, Optional[str]] = {}
 
     # -- templates
@@ -48,26 +49,39 @@ class Texts:
     def _template(self, text: str, path: Path, upstream) -> None:
         for fault in template.find_faults(text, params=self._declared(text), upstream=upstream):
             self._notes.in_text(path, fault)
+        flow.check_items(text, path, self.items, self._notes)
+
+    def check_foreach(self, value: Any, path: Path, upstream) -> None:
+        """An expression, a list of texts, or days: what gives the items cannot speak of an item."""
+        items, self.items = self.items, False
+        if isinstance(value, str) and "<<" in value:
+            self._expression(value, path, upstream, "foreach", "<< outputs.list.files >>", "what gives a list: << outputs.list.files >>, << params.regions >>, << range(3) >>")
+        elif isinstance(value, (list, dict)):
+            self.check(value, path, upstream)
+        self.items = items
 
     def _declared(self, text: str) -> FrozenSet[str]:
         return self.params.union(_PARAM.findall(text)) if self.part else self.params
 
     def check_when(self, value: Any, path: Path, upstream) -> None:
         """`when:` is one expression."""
+        self._expression(value, path, upstream, "when", "<< outputs.load.rows | int > 0 >>", "names, comparisons, and, or, not: << params.full and outputs.load.rows | int > 0 >>")
+
+    def _expression(self, value: Any, path: Path, upstream, key: str, example: str, forms: str) -> None:
         if not isinstance(value, str):
             return
         expression = build.expression_of(value)
         if expression is None:
             both = " and ".join(part.strip() for part in re.findall(r"<<(.*?)>>", value))
-            hint = "put all of it between one << and one >>" if value.count("<<") > 1 and both else 'write when: "<< outputs.load.rows | int > 0 >>"'
-            self._notes.add(path, f"when: {value!r} is not one expression", hint)
+            hint = "put all of it between one << and one >>" if value.count("<<") > 1 and both else f'write {key}: "{example}"'
+            self._notes.add(path, f"{key}: {value!r} is not one expression", hint)
             return
         begin = value.index(expression)
         line = value.count("\n", 0, begin) + 1
         mark = self._notes.marks.in_text(path, line, begin - (value.rfind("\n", 0, begin) + 1) + 1)
-        for fault in template.find_expression_faults(expression, params=self._declared(expression), upstream=upstream):
-            hint = _KEEP.sub("", fault.hint) or "write names, comparisons, and, or, not: << params.full and outputs.load.rows | int > 0 >>"
-            self._notes.add(path, f"when: {fault.message}", hint, mark=mark, severity=fault.severity)
+        for fault in template.find_expression_faults(expression, params=self.params, upstream=upstream):
+            hint = _KEEP.sub("", fault.hint) or f"write {forms}"
+            self._notes.add(path, f"{key}: {fault.message}", hint, mark=mark, severity=fault.severity)
 
     # -- the body of a step
 

@@ -19,16 +19,17 @@ A Command with an empty argv means that there is nothing to run: the step succee
 
 from __future__ import annotations
 
-from types import ModuleType
+from functools import lru_cache
+from types import FunctionType, ModuleType
 from typing import Any, Callable, Dict, Mapping
 
 from runner import errors
-from runner.steps import bash, email, hive, http, noop, page, python, spark_submit
-from runner.steps.base import BuildContext, CalledFile, locate
+from runner.steps import bash, email, hive, http, noop, page, pipeline, python, spark_submit, wait
+from runner.steps.base import REQUEST, BuildContext, CalledFile, locate
 
-__all__ = ["KINDS", "BuildContext", "CalledFile", "get", "locate", "manual", "render_body"]
+__all__ = ["KINDS", "REQUEST", "BuildContext", "CalledFile", "by_client", "get", "locate", "manual", "render_body"]
 
-KINDS: Dict[str, ModuleType] = {module.KIND: module for module in (bash, python, spark_submit, hive, http, email, noop)}
+KINDS: Dict[str, ModuleType] = {module.KIND: module for module in (bash, python, spark_submit, hive, http, email, wait, pipeline, noop)}
 
 
 def get(kind: str) -> ModuleType:
@@ -37,6 +38,13 @@ def get(kind: str) -> ModuleType:
         return KINDS[kind]
     except KeyError:
         raise errors.NotFound(f"there is no kind of step called '{kind}'", f"Known kinds: {', '.join(KINDS)}.") from None
+
+
+@lru_cache(maxsize=None)
+def by_client(module: ModuleType) -> bool:
+    """Whether a program of runner's own does the work: then the body may hold secrets, since it fills them in at the last moment."""
+    names = (value.__code__.co_names for value in vars(module).values() if isinstance(value, FunctionType) and value.__module__ == module.__name__)
+    return any("client" in used for used in names)
 
 
 def render_body(module: ModuleType, body: Mapping[str, Any], render: Callable[[str], str]) -> Dict[str, Any]:

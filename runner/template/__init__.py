@@ -8,16 +8,16 @@ A text without a tag comes back as it is and costs no import.
 
 from __future__ import annotations
 
-from typing import AbstractSet, Any, Iterable, List, Mapping, Optional, Set
+from typing import AbstractSet, Any, Iterable, List, Mapping, Optional, Set, Tuple
 
 from runner.errors import RunnerError
 from runner.template import foreign, lexer
 from runner.template.lexer import TemplateFault
-from runner.template.names import NAMES, context, environment
+from runner.template.names import NAMES, SITE_NAMES, Secret, context, environment
 
 __all__ = [
     "NAMES", "TemplateError", "TemplateFault", "asks_item", "context", "environment", "evaluate", "find_bare_params", "find_expression_faults", "find_faults",
-    "references", "render",
+    "Secret", "references", "render", "site_references",
 ]  # fmt: skip
 
 
@@ -78,6 +78,16 @@ def references(text: str) -> Set[str]:
     from runner.template import analysis
 
     return analysis.references(text)
+
+
+def site_references(text: str) -> List[Tuple[TemplateFault, Tuple[str, ...]]]:
+    """What a text asks the site for: a fault without words, for its place and its tag, and the parts of the dotted name."""
+    if not lexer.may_hold_tags(text) or not any(name + "." in text for name in SITE_NAMES):
+        return []
+    from runner.template import analysis
+
+    places = lexer.Places(text)
+    return [(places.fault(offset, shown), path) for offset, path, shown in analysis.site_names(text)]
 
 
 def render(text: str, context: Mapping[str, Any], *, keep_unknown_outputs: bool = False) -> str:

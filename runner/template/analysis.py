@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import AbstractSet, FrozenSet, Iterable, List, Optional, Set
+import re
+from typing import AbstractSet, FrozenSet, Iterable, Iterator, List, Optional, Set, Tuple
 
 import jinja2
 
+from runner.site import connections
 from runner.template.foreign import OF_DATES, WORDS
 from runner.template.lexer import Piece, Places, TemplateFault
-from runner.template.names import KINDS, NAMES, PARTS, Moment
+from runner.template.names import KINDS, NAMES, PARTS, SITE_NAMES, Moment
 from runner.template.sandbox import CLOCK_WORDS, NO_CLOCK, words_of
 from runner.template.syntax import Fault, compile_text, expression, inside_of, nearest, pieces_of, plain_words, source
 
@@ -67,6 +69,7 @@ def of_expression(text: str, params: FrozenSet[str], upstream: Optional[Abstract
         return [(known.why, "")]
     out = [_unknown(name, text, upstream) for name in sorted(known.names - _GOOD - own)] if known.names - _GOOD else []
     out += known.faults
+    out += [fault for name in SITE_NAMES if name in known.names and name not in own for fault in _of_site(name, text, known.references)]
     for reference in sorted(known.references):
         path = reference.split(".")
         if path[0] not in own:
@@ -99,7 +102,35 @@ def _of_reference(path: List[str], params: FrozenSet[str], upstream: Optional[Ab
     if part not in PARTS.get(name, (part,)):
         near = nearest(part, PARTS[name])
         return f"{name} has no {part!r}", f"did you mean {name}.{near}?" if near else f"it has {', '.join(PARTS[name])}"
-    return _of_value(path) if name in NAMES - {"params", "outputs"} else None
+    return _of_value(path) if name in NAMES - {"params", "outputs", "item", *SITE_NAMES} else None
+
+
+_SECRET = re.compile(r"secret\.[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+def _of_site(name: str, text: str, references: FrozenSet[str]) -> List[Fault]:
+    """Faults of form: which names there are, only the server knows that runs it."""
+    if name == "secret":
+        hint = "write << secret.NAME >> with nothing else in the tag: what is put around it stands outside"
+        return [] if _SECRET.fullmatch(text.strip()) else [("a secret stands alone in its tag", hint)]
+    asked = [reference.split(".") for reference in references if reference.startswith(name + ".")]
+    if name == "var":
+        return [] if asked else [("var alone is nothing", "write << var.NAME >>")]
+    if not asked or any(len(path) < 3 for path in asked):
+        return [("a connection has fields", "write << conn.NAME.host >>, or another of its fields")]
+    hidden = sorted({path[2] for path in asked if connections.is_hidden(path[2])})
+    hint = "name the connection to a kind of step that takes one, or write env: {PASSWORD: << secret.NAME >>}"
+    return [(f"{field} of a connection is for no text", hint) for field in hidden]
+
+
+def site_names(text: str) -> Iterator[Tuple[int, Tuple[str, ...], str]]:
+    """What its tags and blocks ask the site for: (offset in the text, parts of the dotted name, the tag)."""
+    for piece in pieces_of(text)[0]:
+        inside = "" if piece.kind == "text" else inside_of(piece)
+        for reference in sorted(expression(inside).references) if inside else ():
+            path = tuple(reference.split("."))
+            if path[0] in SITE_NAMES:
+                yield piece.offset, path, shown(piece)
 
 
 def _of_value(path: List[str]) -> Optional[Fault]:

@@ -15,7 +15,7 @@ import jinja2
 from jinja2 import filters as ready
 from jinja2.sandbox import SecurityError
 
-from runner.template.names import Moment, moment
+from runner.template.names import Moment, Secret, moment
 
 MAX_VALUE = 1_000_000  # characters that one expression may make
 MAX_ITEMS = 100_000
@@ -33,6 +33,8 @@ def finalize(value: Any) -> Any:
         return value
     if isinstance(value, (date, time)):
         return value.isoformat()
+    if isinstance(value, Secret):
+        return value.text
     if value is None:
         raise SecurityError(_EMPTY)
     if isinstance(value, (MappingType, list, tuple, set)):

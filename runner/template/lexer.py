@@ -45,7 +45,7 @@ _QUOTED = {quote: re.compile(rf"(?:[^{quote}\\\n]|\\[^\n])*{quote}") for quote i
 _BLOCK = re.compile(r"[ \t]+(if|elif|else|endif|for|endfor|set)\b((?:[^\n<]|<(?!%)){0,4000}?)[ \t]%>")
 _NO_BLOCK = re.compile(r"[ \t]+(raw|endraw|include|import|from|macro|endmacro|extends|block|endblock|call|filter|with|endwith|do)\b[^\n%]*[ \t]%>")
 # Names that programs use for their own variables: `1 << step` is a shift, `<< step >` is surely a tag gone wrong.
-_COMMON = frozenset({"step", "run", "pipeline", "params", "outputs", "macros", "datetime", "timedelta", "ts"})
+_COMMON = frozenset({"step", "run", "pipeline", "params", "outputs", "macros", "datetime", "timedelta", "ts", "secret", "var", "conn"})
 
 
 def may_hold_tags(text: str) -> bool:

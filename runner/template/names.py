@@ -11,11 +11,12 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from runner import model
 
 _DAYS = ("ds", "prev_ds", "next_ds", "yesterday_ds", "tomorrow_ds", "month_start_ds", "month_end_ds")
+SITE_NAMES = ("secret", "var", "conn")  # what a site keeps apart from its pipelines
 NAMES = frozenset(
     {
         "logical_date", "execution_date", "ts", "ts_nodash", "ts_nodash_with_tz", "data_interval_start", "data_interval_end",
         "prev_success", "run_id", "pipeline", "step", "try_number", "params", "outputs", "run", "macros", "ds_add", "ds_format",
-        "datetime", "timedelta", "relativedelta", "item", "item_index", *_DAYS, *(name + "_nodash" for name in _DAYS),
+        "datetime", "timedelta", "relativedelta", "item", "item_index", *SITE_NAMES, *_DAYS, *(name + "_nodash" for name in _DAYS),
     }
 )  # fmt: skip
 
@@ -32,6 +33,16 @@ WHY_EMPTY = {  # names that some runs do not have
     "next_ds": "there is no date after: the pipeline has no schedule, or it ends here",
     "prev_success": "no earlier run of this pipeline has succeeded",
 }
+
+
+class Secret:
+    """What `secret.NAME` is in a template: no value, but the text that stands for it until the command starts."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def __str__(self) -> str:
+        raise ValueError("a secret stands alone in its tag: << secret.NAME >>")
 
 
 class Moment(datetime):
@@ -101,9 +112,11 @@ def context(
     previous: Optional[model.LogicalDate] = None,
     following: Optional[model.LogicalDate] = None,
     item: Optional[Tuple[Any, int]] = None,
+    site: Optional[Mapping[str, Any]] = None,
 ) -> Mapping[str, Any]:
     """The names of one attempt, from the run's row alone: no clock is asked, so a retry next week gets the same.
 
+    `site` has a function for each of SITE_NAMES, called when a text asks.
     `previous` and `following` are the dates before and after this one in the pipeline's schedule, where it has one.
     `item`: of a mapped step, with its place.
     """
@@ -120,6 +133,7 @@ def context(
         "run": lambda: {"name": run.name, "number": run.number, "due_at": moment(run.date.due), "type": run.trigger},
         "prev_success": lambda: _success(prev_success),
         "macros": _macros,
+        **dict.fromkeys(SITE_NAMES, dict), **(site or {}),
         **{name: (lambda name=name: _macros()[name]) for name in PARTS["macros"]},
     }
     days = {
@@ -191,7 +205,7 @@ def _macros() -> Dict[str, Any]:
 
 
 KINDS: Mapping[str, type] = {  # what a name holds, or a part of run, prev_success and macros; a text where it is not here
-    **dict.fromkeys(_MOMENTS, Moment), **dict.fromkeys(("try_number", "number"), int), "datetime": Maker,
+    **dict.fromkeys(_MOMENTS, Moment), **dict.fromkeys(("try_number", "number", "item_index"), int), "datetime": Maker,
     **dict.fromkeys(_FUNCTIONS, object),
 }
 

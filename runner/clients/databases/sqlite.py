@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from decimal import Decimal
 from typing import Any, Mapping, Sequence
 
 from runner.clients import net
@@ -44,7 +45,7 @@ class Session:
 
     def execute(self, filled: Filled, values: Sequence[Value], rows: Rows) -> int:
         try:
-            cursor = self._inner.execute(filled.sql, [value if isinstance(value, (str, int, type(None))) else str(value) for value in values])
+            cursor = self._inner.execute(filled.sql, [float(value) if isinstance(value, Decimal) else value for value in values])
             if cursor.description is None:
                 return cursor.rowcount
             first = cursor.fetchone()
@@ -58,13 +59,13 @@ class Session:
                 raise DatabaseError("the statement has a placeholder of SQLite's own (?, @name or $name)", hint="write :name and `binds:`") from None
             raise DatabaseError(str(error)) from None
         except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
-            raise DatabaseError(str(error), code=getattr(error, "sqlite_errorname", "")) from None
+            raise DatabaseError(str(error), code=_code(error)) from None
 
     def _command(self, sql: str) -> None:
         try:
             self._inner.execute(sql)
         except sqlite3.Error as error:
-            raise DatabaseError(str(error), code=getattr(error, "sqlite_errorname", "")) from None
+            raise DatabaseError(str(error), code=_code(error)) from None
 
     def begin(self) -> None:
         self._command("BEGIN")
@@ -81,3 +82,9 @@ class Session:
 
     def close(self) -> None:
         self._inner.close()
+
+
+def _code(error: Exception) -> str:
+    """From Python 3.11 on; the one that says nothing is left out."""
+    name = getattr(error, "sqlite_errorname", "")
+    return "" if name == "SQLITE_ERROR" else name
