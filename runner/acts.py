@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from runner import faults, model, plan, schedule
+from runner.alerts import deadlines
 from runner.errors import Conflict, NotFound, UsageError
 from runner.store import Store
 
@@ -57,10 +58,14 @@ def create_run(
     """Make a run; `more` as for Store.create_run. Raises Conflict, with the run that is there as `.run`."""
     check_steps(pipeline, only or ())
     faults.point("acts.makes")
-    return store.create_run(
-        pipeline, date, label_for(pipeline, date), trigger=trigger, params=params, at=at, only=only, new=new,
-        wide_label=date.logical.strftime("%Y-%m-%dT%H:%M"), actor=who or actor(), **more,
-    )
+    with store.transaction():
+        run = store.create_run(
+            pipeline, date, label_for(pipeline, date), trigger=trigger, params=params, at=at, only=only, new=new,
+            wide_label=date.logical.strftime("%Y-%m-%dT%H:%M"), actor=who or actor(), **more,
+        )
+        for step, moment in deadlines.all_of(pipeline, run).items():
+            store.alerts.add_deadline(run.id, step, moment)
+    return run
 
 
 def preview_run(pipeline: model.Pipeline, date: model.LogicalDate, params: Mapping[str, Any], now: datetime, only=None) -> model.Run:

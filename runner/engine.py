@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from runner import acts, faults, model, plan, queue, template, workorder
+from runner.alerts.recorder import Recorder
 from runner.clock import Clock
 from runner.config import Config
 from runner.definitions import Definitions
@@ -93,6 +94,7 @@ class Engine:
         slots: Optional[int] = None,
         serve: Optional[Definitions] = None,
         definitions: Optional[Definitions] = None,
+        alerts: Optional[Recorder] = None,
     ):
         """`definitions`: to find other pipelines by, for steps that wait for them; with `serve` they are the same."""
         self.store, self.executor, self.clock, self.config, self.site = store, executor, clock, config, site
@@ -101,6 +103,7 @@ class Engine:
         self.draining = False  # nothing new starts
         self.blocked = ""  # why no run may begin: a full disk, a clock that jumped
         self._serve = serve
+        self._alerts = alerts
         self.listener = listener
         self._active: Dict[int, _Active] = {}  # runs that have begun
         self._queue: Dict[int, model.Pipeline] = {}  # runs given to us that have not begun
@@ -701,6 +704,8 @@ class Engine:
         self._waits.ended(active.run.pipeline)
 
     def _say(self, active: _Active, step: Optional[str], state: str, reason: str, number: Optional[int], now: datetime) -> None:
+        if self._alerts:
+            self._alerts.note(self.store, active.run, active.pipeline, step, state, reason, number, now)
         if self.listener:
             self._events.append(Event(active.run, step, state, reason, number, now))
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "hold": ("triggering", "Let nothing new of a pipeline or step begin"),
     "release": ("triggering", "Let a held pipeline or step go on"),
     "service": ("service", "Start the daemon with the server"),
+    "alert": ("alerting", "Who is told of what, and whether it arrived"),
     "health": ("daemon", "One line and an exit code for a monitor"),
     "list": ("reading", "The pipelines, their last run and next time"),
     "show": ("reading", "One pipeline: its steps and what they need"),

@@ -57,9 +57,11 @@ class App:
 
     def site(self):
         """What the meaning of a pipeline file depends on besides its text."""
+        from runner.alerts import channels
         from runner.spec.check import Site
 
-        return Site(timezone=self.config.timezone, logical_date=self.config.logical_date, pools=frozenset(self.config.pools))
+        names = channels.names(self.config.home)
+        return Site(self.config.timezone, self.config.logical_date, frozenset(self.config.pools), names or None)
 
     def pipeline_path(self, reference: str) -> str:
         """The file behind a name or a path. Raises NotFound that names near ones."""

@@ -11,7 +11,7 @@ import click
 
 from runner import daemonlock, model
 from runner.cli.app import App
-from runner.errors import Conflict, NotFound
+from runner.errors import Conflict, EnvironmentFault, NotFound
 
 WAIT_SECONDS = 0.1
 STATES = ("OK", "WARNING", "CRITICAL")  # the exit codes of Nagios' plugins: 0, 1, 2
@@ -89,7 +89,7 @@ def health(app: App, as_json):
     """One line and an exit code for a monitor such as Nagios: 0 good, 1 look at it, 2 broken.
 
     Broken: no daemon, one that hangs, a disk too full to begin anything. To look at: files with faults, schedules that
-    cannot be worked out, runs that failed within a day and were not repaired.
+    cannot be worked out, runs that failed within a day and were not repaired, alerts that do not arrive.
     """
     facts = _facts(app)
     found = _findings(facts)
@@ -118,8 +118,20 @@ def _facts(app: App) -> Dict[str, Any]:
         "broken": [row.name for row in rows if row.broken and not row.gone_at],
         "free": guards.free_bytes(app.config.home) if os.path.isdir(app.config.home) else 0,
         "disk": guards.disk_reason(app.config.home, app.config.min_free) if os.path.isdir(app.config.home) else "",
+        "alerts": _alerts(app, store, now),
         "next_due": min((row.next_due for row in rows if row.next_due), default=None),
     }
+
+
+def _alerts(app: App, store, now: datetime) -> List[str]:
+    """Channels that do not deliver, or a fault of their file."""
+    from runner.alerts import channels, summary
+
+    try:
+        channels.load(app.config.home)
+    except EnvironmentFault as error:
+        return [error.message]
+    return summary.troubles(store, now) if store else []
 
 
 def _failed(store, now: datetime) -> List[model.Run]:
@@ -141,6 +153,7 @@ def _findings(facts: Dict[str, Any]) -> List[Tuple[int, str]]:
         names = facts[key]
         if names:
             out.append((level, f"{words}: {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")))
+    out += [(1, text) for text in facts["alerts"]]
     return out
 
 

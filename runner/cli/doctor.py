@@ -369,5 +369,20 @@ def _interrupted(app: App, store) -> Iterator[Finding]:
             yield Finding(WARN, "runs", f"{run.name} was interrupted", f"runner rerun {run.name} --resume   or   runner stop {run.name}")
 
 
+def _alerts(app: App) -> Iterator[Finding]:
+    from runner.alerts import channels, summary
+
+    if not os.path.exists(channels.path_of(app.config.home)):
+        yield Finding(WARN, "alerts", "there is no alerts.yaml: nobody is told when a run fails", f"see docs/alerts.md: {channels.path_of(app.config.home)}")
+        return
+    book = channels.load(app.config.home)
+    yield Finding(OK, "alerts", f"channels: {', '.join(f'{name} ({each.kind})' for name, each in book.channels.items()) or 'none'}")
+    if not book.default.get("failure"):
+        yield Finding(WARN, "alerts", "pipelines without on_failure: tell nobody", "add to alerts.yaml: default: {on_failure: [CHANNEL]}")
+    store = app.store_if_any()
+    for text in summary.troubles(store, app.clock.now()) if store else ():
+        yield Finding(WARN, "alerts", text, "runner alert test CHANNEL   runner alert log")
+
+
 SERVER = (_interpreter, _modules, _libyaml, _sqlite, _zones, _clock, _shells, _umask, _tools)
-SITE = (_settings, _zone_set, _permissions, _disk, _filesystem, _python_for_steps, _pipelines, _database)
+SITE = (_settings, _zone_set, _permissions, _disk, _filesystem, _python_for_steps, _pipelines, _database, _alerts)

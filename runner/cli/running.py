@@ -115,15 +115,17 @@ def work(app: App, store, run, spec: model.Pipeline, slots, show_logs, quiet, as
     `run`: a Run, or what makes one when it is told the engine's id, so that a run is owned from its first moment.
     """
     from runner.cli.live import Progress
+    from runner.cli.telling import Telling
     from runner.definitions import Definitions
     from runner.engine import Engine
     from runner.executors.local import LocalExecutor
     from runner.workorder import Site
 
     executor = LocalExecutor(app.clock)
+    telling = Telling(app, spec)
     engine = Engine(
         store, executor, app.clock, app.config, Site(app.environ, app.config.step_python, app.config.home),
-        about_me=f"runner run {spec.name}", slots=slots, definitions=Definitions(store, app.site(), app.config.pipelines),
+        about_me=f"runner run {spec.name}", slots=slots, alerts=telling.recorder, definitions=Definitions(store, app.site(), app.config.pipelines),
     )
     received: List[int] = []
     restore = _stop_on_signals(engine, received)
@@ -133,6 +135,7 @@ def work(app: App, store, run, spec: model.Pipeline, slots, show_logs, quiet, as
         run = run(engine.owner.id) if made else run
         progress = engine.listener = Progress(app, run.name, spec, logs=show_logs, quiet=quiet or as_json)
         engine.adopt(run, spec)
+        telling.start()
         progress.start()
         if stop_by:
             engine.request_stop(stop_by)
@@ -148,6 +151,7 @@ def work(app: App, store, run, spec: model.Pipeline, slots, show_logs, quiet, as
         engine.close()
         executor.close()
         restore()
+    telling.end()
     return _result(app, store, run, as_json, received, quiet)
 
 

@@ -16,6 +16,7 @@ from typing import Callable, List, MutableMapping, Optional
 from runner import __version__, faults, ownership
 from runner.clock import Clock
 from runner.config import Config
+from runner.daemon.alerting import Alerting
 from runner.daemon.catalogue import Catalogue
 from runner.daemon.chores import Chores
 from runner.daemon.dispatch import Dispatch
@@ -143,9 +144,10 @@ class _Life:
         self._store = self._open(Store(config.database, config.durability, create=True))
         self._executor = self._open(LocalExecutor(clock))
         definitions = Definitions(self._store, site, config.pipelines, watched=True)
+        self._alerting = Alerting(config, self._environ, self._store, definitions, self._log.info)
         self._engine = self._open(Engine(
             self._store, self._executor, clock, config, JobSite(self._environ, config.step_python, config.home),
-            about_me="runner daemon", listener=self._tell, serve=definitions,
+            about_me="runner daemon", listener=self._tell, serve=definitions, alerts=self._alerting.recorder,
         ))
         self._lock.tell(self._engine.owner.id)
         self._watch = self._open(Watch(config.pipelines, leave_out=_own_files(config)))
@@ -202,6 +204,9 @@ class _Life:
             more = due and not leaving and not self.guard.reason and self._make_due()
             if self._engine.turn(reports):
                 self._see_due()  # somebody may have made a run ahead of its time
+                self._alerting.recorder.news = True  # or left something to be told
+            if self._alerting.recorder.news:
+                self._alerting.send(self._clock.now())
             if (leaving == DRAIN and not self._engine.live) or (leaving == KILL and self._engine.idle):
                 return 0
 
@@ -263,6 +268,10 @@ class _Life:
         self._lock.beat()
         self._notify.alive()
         self._chores.look(now, tick)
+        if self.guard.reason:  # by a wrong clock everything would be late
+            self._alerting.send(now)
+        else:
+            self._alerting.look(now, self._engine.blocked, self._engine.draining)
         self._see_due()
         if self._watchdog.is_dead(self._timer.beats, tick):
             self._log.error("the timer's thread is dead: ending, so that a new daemon begins")
