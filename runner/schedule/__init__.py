@@ -5,11 +5,11 @@ type.
 """
 
 from runner.schedule.due import (
-    DateError, Fault, Schedule, check_timezone, date_of, due_between, due_for, dues_on, missed, next_due, parse, previous_due,
+    DateError, Fault, Schedule, check_timezone, date_of, due_between, due_for, dues_on, next_due, parse, previous_due,
     run_label, with_first_seen,
 )
 
 __all__ = [
-    "DateError", "Fault", "Schedule", "check_timezone", "date_of", "due_between", "due_for", "dues_on", "missed", "next_due",
+    "DateError", "Fault", "Schedule", "check_timezone", "date_of", "due_between", "due_for", "dues_on", "next_due",
     "parse", "previous_due", "run_label", "with_first_seen",
 ]  # fmt: skip

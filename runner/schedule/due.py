@@ -100,25 +100,6 @@ def dues_on(schedule: Schedule, mode: str, timezone: str, day: Day) -> Iterator[
             yield instant.astimezone(place)
 
 
-def missed(
-    schedule: Schedule, since: datetime, until: datetime, policy: str, limit: Optional[int] = None
-) -> Tuple[List[datetime], List[datetime]]:
-    """What a daemon does about due times with since < due <= until: (those to run, those that get a row `missed`).
-
-    `since` is the cursor: the last due instant that has a row, or the moment the schedule last changed, so that a new
-    or changed schedule never reaches into the past. policy `last` runs the latest one, `all` every one (with `limit`
-    only the latest so many), `none` none. Each due instant is in exactly one of the lists (semantics D21).
-    """
-    dues = list(due_between(schedule, since, until))
-    if policy not in ("last", "all", "none"):
-        raise ValueError(f"unknown catchup policy {policy!r}")
-    keep = {"none": 0, "last": 1, "all": len(dues)}[policy]
-    if limit is not None:
-        keep = min(keep, max(limit, 0))
-    split = max(len(dues) - keep, 0)
-    return dues[split:], dues[:split]
-
-
 def with_first_seen(schedule: Schedule, moment: datetime) -> Schedule:
     """`@once` without start_date, due at the moment the pipeline was first seen; any other schedule as it is."""
     if schedule.once and schedule.start is None:

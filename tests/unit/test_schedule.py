@@ -200,22 +200,6 @@ def test_a_backfill_of_a_month_has_a_run_for_each_day():
         assert [label(daily, mode, SEOUL, due) for due in dues] == [day.isoformat() for day in days]
 
 
-@pytest.mark.parametrize("policy, limit, run, rows", [
-    ("last", None, 1, 2), ("all", None, 3, 0), ("none", None, 0, 3), ("all", 2, 2, 1), ("all", 0, 0, 3), ("last", 5, 1, 2),
-])  # fmt: skip
-def test_three_days_missed(policy, limit, run, rows):
-    """D21: 1, 3, 0 runs and 2, 0, 3 rows; the latest are the ones that run."""
-    daily = made("0 1 * * *")
-    to_run, missed = s.missed(daily, at("2026-01-05T01:00"), at("2026-01-08T12:00"), policy, limit)
-    assert (len(to_run), len(missed)) == (run, rows)
-    assert [each.day for each in missed + to_run] == [6, 7, 8]
-
-
-def test_nothing_is_missed_between_two_due_times():
-    daily = made("0 1 * * *")
-    assert s.missed(daily, at("2026-01-05T01:00"), at("2026-01-06T00:59"), "all") == ([], [])
-
-
 VALUES = st.sampled_from([
     ("0 1 * * *", None), ("@hourly", None), ("*/20 2 * * *", None), ("30 2 * * sun", None), ("0 0 L * *", None), ("30 2 * * fri#1", None),
     ({"every": "3d"}, "2026-03-01T02:30"), ({"every": "7m"}, None), ({"every": "1mo"}, "2026-01-31"), ({"every": "36h"}, "2026-01-01"),
