@@ -11,7 +11,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from runner import config, foreach, model, schedule, steps, template
+from runner import config, foreach, model, schedule, sitevalues, steps, template
+from runner.site import kerberos
+from runner.sitevalues import SiteValues
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,12 @@ class Site:
     environ: Mapping[str, str]  # the environment of the process that starts steps
     python: str = "python3"
     home: str = ""
+    principal: str = ""  # and keytab: of steps that do not say kerberos: themselves
+    keytab: str = ""
+
+    @classmethod
+    def of(cls, settings: config.Config, environ: Mapping[str, str]) -> "Site":
+        return cls(environ, settings.step_python, settings.home, settings.kerberos_principal, settings.kerberos_keytab)
 
 
 def read_file(path: str) -> str:
@@ -56,20 +64,31 @@ def make_job(
 
     `preview` leaves `<< outputs.x.y >>` as it stands, since no step has run yet.
     """
-    context = context_of(pipeline, run, step, number, outputs, prev_success)
+    taken = SiteValues(site.home)
+    context = context_of(pipeline, run, step, number, outputs, prev_success, taken.makers())
     render = _renderer(context, preview)
-    plain: Callable[[str], str] = lambda text: text
-    body_render = render if step.template else plain
-    cwd = _cwd(pipeline, step, render)
+    strict: Callable[[str], str] = lambda text: taken.no_secret(render(text))
+    body_render: Callable[[str], str] = lambda text: text
     kind = steps.get(step.kind)
+    if step.template:
+        body_render = (lambda text: taken.in_body(render(text))) if steps.by_client(kind) else strict
+    cwd = _cwd(pipeline, step, strict)
     build = steps.BuildContext(
         folder=folder, cwd=cwd, pipeline_folder=step.folder or pipeline.folder, python=site.python, read=read_file,
-        render=render, template=step.template, date=run.date, pipeline_path=pipeline.path,
+        render=strict, template=step.template, date=run.date, pipeline_path=pipeline.path,
     )
-    command = kind.build(step, steps.render_body(kind, step.body, body_render), build)
-    environ = _environment(pipeline, step, context, render, site, command, folder)
+    body = steps.render_body(kind, step.body, body_render)
+    command = kind.build(step, body, build)
+    taken.check_command({**{f"argument {i}": word for i, word in enumerate(command.argv)}, **command.env,
+                         **{name: text for name, text in command.files.items() if name != steps.REQUEST}} if taken.secrets else {})
+    environ = _environment(pipeline, step, context, lambda name, text: taken.in_env(name, render(text)), site, command, folder)
+    order = taken.order(body, steps.by_client(kind)) if command.argv else {}
+    ticket = sitevalues.kerberos(step.kerberos, site.principal, site.keytab, strict, pipeline.folder) if command.argv else {}
+    if ticket:
+        order["kerberos"] = ticket
+        environ["KRB5CCNAME"] = "FILE:" + os.path.join(folder, kerberos.CCACHE)
     return model.Job(
-        argv=tuple(command.argv), env=environ, cwd=cwd, folder=folder, files=dict(command.files), probe=command.probe
+        argv=tuple(command.argv), env=environ, cwd=cwd, folder=folder, attendant=order, files=dict(command.files), probe=command.probe
     )
 
 
@@ -91,7 +110,7 @@ def _environment(pipeline, step, context, render, site: Site, command: model.Com
     env = {**_inherited(step.inherit_env, site.environ), **config.handed_on(site.environ)}
     env.update(command.env)
     for texts in (pipeline.env, step.env):
-        env.update({name: render(str(value)) for name, value in texts.items()})
+        env.update({name: render(name, str(value)) for name, value in texts.items()})
     env.update(template.environment(context))
     env["RUNNER_OUTPUT"] = os.path.join(folder, "output")
     env["RUNNER_ATTEMPT"] = folder
@@ -116,14 +135,14 @@ def wants(pipeline: model.Pipeline, name: str) -> bool:
     return name in pipeline.text
 
 
-def context_of(pipeline: model.Pipeline, run: model.Run, step: model.Step, number: int, outputs, prev_success=None):
-    """The names of one attempt."""
+def context_of(pipeline: model.Pipeline, run: model.Run, step: model.Step, number: int, outputs, prev_success=None, makers=None):
+    """The names of one attempt. `makers`: see `template.context`."""
     previous = following = None
     if pipeline.schedule:  # also when the file is silent: a script it calls may read $RUNNER_PREV_DS
         previous, following = _around(pipeline.schedule, pipeline.logical_date, pipeline.timezone, run.date.due)
     return template.context(
         run, step=step.id, try_number=number, outputs=outputs, prev_success=prev_success, previous=previous, following=following,
-        item=(step.item, step.index) if step.index is not None else None,
+        item=(step.item, step.index) if step.index is not None else None, site=makers,
     )
 
 
@@ -164,4 +183,6 @@ def as_dict(job: model.Job, site: Site) -> Dict[str, Any]:
     """A job for people and programs: what differs from the server's environment, not the whole of it."""
     added = {name: value for name, value in job.env.items() if site.environ.get(name) != value}
     out = {"argv": list(job.argv), "cwd": job.cwd, "env": added, "files": dict(job.files)}
+    if job.attendant.get("kerberos"):
+        out["kerberos"] = dict(job.attendant["kerberos"])
     return out if job.probe is None else {**out, "waits_for": dict(job.probe)}

@@ -38,7 +38,7 @@ def plan(app: App, pipeline, date, params, chosen, whole_env, as_json):
     when = acts.date_for(spec, date, app.clock.now())
     acts.check_steps(spec, chosen)
     run = acts.preview_run(spec, when, values, app.clock.now())
-    site = workorder.Site(app.environ, app.config.step_python, app.config.home)
+    site = workorder.Site.of(app.config, app.environ)
     order = [name for name in _order(spec, RunPlan(spec, {})) if not chosen or name in chosen]
     previous = _prev(app, spec, run)
     jobs: List[Tuple[model.Step, Any]] = []  # a step with its job, or with what keeps it from starting

@@ -124,7 +124,7 @@ def work(app: App, store, run, spec: model.Pipeline, slots, show_logs, quiet, as
     executor = LocalExecutor(app.clock)
     telling = Telling(app, spec)
     engine = Engine(
-        store, executor, app.clock, app.config, Site(app.environ, app.config.step_python, app.config.home),
+        store, executor, app.clock, app.config, Site.of(app.config, app.environ),
         about_me=f"runner run {spec.name}", slots=slots, alerts=telling.recorder, definitions=Definitions(store, app.site(), app.config.pipelines),
     )
     received: List[int] = []

@@ -146,7 +146,7 @@ class _Life:
         definitions = Definitions(self._store, site, config.pipelines, watched=True)
         self._alerting = Alerting(config, self._environ, self._store, definitions, self._log.info)
         self._engine = self._open(Engine(
-            self._store, self._executor, clock, config, JobSite(self._environ, config.step_python, config.home),
+            self._store, self._executor, clock, config, JobSite.of(config, self._environ),
             about_me="runner daemon", listener=self._tell, serve=definitions, alerts=self._alerting.recorder,
         ))
         self._lock.tell(self._engine.owner.id)

@@ -21,6 +21,8 @@ def pipeline(data: Mapping[str, Any], loaded, params: Mapping[str, model.Param],
     """The pipeline of a file without errors."""
     defaults = data.get("defaults") or {}
     catchup = data.get("catchup", "last")
+    if "kerberos" in data:
+        defaults = {"kerberos": data["kerberos"], **defaults}
     made = [step(each, defaults, loaded.marks, i, os.path.dirname(path)) for i, each in enumerate(data["steps"])]
     return model.Pipeline(
         name=name, path=path, text=loaded.text, timezone=data.get("timezone", site.timezone), schedule=found,
@@ -49,7 +51,7 @@ def step(each: Mapping[str, Any], defaults: Mapping[str, Any], marks, number: in
         skip_exit=said.get("skip_exit", 99), on_lost=said.get("on_lost", "retry"),
         env={**texts(defaults.get("env")), **texts(each.get("env"))}, inherit_env=_inherit(said.get("inherit_env", True)),
         cwd=_cwd(said, marks.folder(("steps", number, "cwd") if "cwd" in each else ("defaults", "cwd")), folder),
-        template=each.get("template", True), priority_weight=said.get("priority_weight", 1),
+        kerberos=said.get("kerberos"), template=each.get("template", True), priority_weight=said.get("priority_weight", 1),
         pool=said.get("pool"), pool_slots=said.get("pool_slots", 1), tell=tell(said), deadline=deadline(each.get("deadline")),
         foreach=_foreach(each.get("foreach")), max_parallel=each.get("max_parallel"), branch=each.get("branch", False),
         teardown=listed(each.get("teardown", ())), slotless=getattr(module, "SLOTLESS", False),

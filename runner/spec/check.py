@@ -17,6 +17,7 @@ from runner.model import Problem
 from runner.spec import build, flow, merge, nodes, parts, schema, shape, values, words
 from runner.spec.graph import Graph
 from runner.spec.notes import Notes, Path
+from runner.spec.sitenames import SiteNames
 from runner.spec.report import STORED
 from runner.spec.texts import Texts
 
@@ -30,6 +31,8 @@ class Site:
     timezone: str
     logical_date: str = "due"
     pools: Optional[FrozenSet[str]] = None  # names of the site's pools; None: they are not known here
+    home: str = ""  # where its variables, secrets and connections are; "": they are not known here
+    secrets_command: str = ""
     channels: Optional[FrozenSet[str]] = None  # names of the site's alert channels; None: they are not known here
 
 
@@ -159,7 +162,9 @@ class _Second:
         values.check_env(data.get("env"), ("env",), notes)
         texts.params, texts.part = frozenset(self.params), part
         texts.risky = frozenset(name for name, each in self.params.items() if each.type == "string" and not (each.enum or each.pattern))
-        self.texts.check(data.get("env"), ("env",), frozenset())
+        texts.site = SiteNames(notes, site.home, site.secrets_command)
+        self.texts.check(data.get("env"), ("env",), frozenset(), True)
+        self._kerberos(data, (), frozenset())
         if not part:
             values.check_catchup(data, notes)
             values.check_late(data, notes)
@@ -168,7 +173,7 @@ class _Second:
         self._tell(data, ())
         self._defaults = defaults = data.get("defaults") if isinstance(data.get("defaults"), dict) else {}
         for key in ("env", "cwd"):  # which steps these reach, and so what is upstream, is not one thing
-            self.texts.check(defaults.get(key), ("defaults", key), None)
+            self.texts.check(defaults.get(key), ("defaults", key), None, key == "env")
         self._pools = site.pools
         self._pool(defaults, ("defaults",))
         self._tell(defaults, ("defaults",))
@@ -231,13 +236,14 @@ class _Second:
         self.texts.items = "foreach" in step
         self.texts.check_foreach(step.get("foreach"), path + ("foreach",), upstream)
         for key in ("env", "cwd"):
-            self.texts.check(step.get(key), path + (key,), upstream)
+            self.texts.check(step.get(key), path + (key,), upstream, key == "env")
         self.texts.check_when(step.get("when"), path + ("when",), upstream)
         if not self._part:
             values.check_effects(step, self._defaults, path, self._notes)
         values.check_deadline(step, path, self._notes)
         self._tell(step, path)
         self._pool(step, path)
+        self._kerberos(step, path, upstream)
         kind = self._kind(step, path)
         if kind:
             self._body(step, path + (kind,), steps.KINDS[kind], upstream)
@@ -249,6 +255,11 @@ class _Second:
             hook = said.get(f"on_{event}")
             if isinstance(hook, dict):
                 self.texts.check(hook.get("bash"), path + (f"on_{event}", "bash"), frozenset())
+
+    def _kerberos(self, said: Mapping[str, Any], path: Path, upstream) -> None:
+        if not self._notes.is_bad(path + ("kerberos",)):
+            values.check_kerberos(said.get("kerberos"), path + ("kerberos",), self._notes)
+            self.texts.check(said.get("kerberos"), path + ("kerberos",), upstream)
 
     def _pool(self, said: Mapping[str, Any], path: Path) -> None:
         """A warning only: the settings of the server that will run it may differ from those here."""

@@ -14,6 +14,7 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tupl
 import runner
 from runner.errors import NotFound
 from runner.model import Problem
+from runner.site import changed_at
 from runner.spec.parts import is_part
 
 SUFFIXES = (".yaml", ".yml")
@@ -104,7 +105,7 @@ def _check(path: str, site: Any) -> Dict[str, Any]:
     except OSError as error:
         problem = Problem(path, 1, 1, f"cannot be read: {error.strerror}", f"type: ls -l {path}")
         return {"seen": {path: None}, "problems": [asdict(problem)], "summary": None}
-    result = check_text(raw, path=path, name=name_of(path), site=Site(site.timezone, site.logical_date, _names(site, "pools"), _names(site, "channels")), shown=path)
+    result = check_text(raw, path=path, name=name_of(path), site=Site(site.timezone, site.logical_date, _names(site, "pools"), _names(site, "channels"), *_apart(site)), shown=path)
     seen.update({file: _stat(file) for file in result.files})
     return {
         "seen": seen, "problems": [asdict(problem) for problem in result.problems],
@@ -167,13 +168,17 @@ def _same(seen: Mapping[str, Optional[List[int]]]) -> bool:
 
 def _key(site: Any) -> str:
     """An answer holds for this version of runner and these settings only."""
-    names = [_names(site, kind) for kind in ("pools", "channels")]
+    names = [_names(site, kind) for kind in ("pools", "channels")] + [_apart(site) + (changed_at(_apart(site)[0]),)]
     return "|".join((runner.__version__, _code_time(), site.timezone, site.logical_date, *("?" if each is None else ",".join(sorted(each)) for each in names)))
 
 
 def _names(site: Any, kind: str) -> Optional[FrozenSet[str]]:
     names = getattr(site, kind, None)
     return None if names is None else frozenset(names)
+
+
+def _apart(site: Any) -> Tuple[str, str]:
+    return getattr(site, "home", ""), getattr(site, "secrets_command", "")
 
 
 def _code_time() -> str:

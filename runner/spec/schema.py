@@ -29,6 +29,13 @@ _DEADLINE = {
     "type": ["string", "number"],
     "description": "Must be done by then: 06:00 (the first one after the run is due), or 5h after it is due. Missed: on_late.",
 }
+_KERBEROS = {
+    "type": ["object", "boolean"], "additionalProperties": False,
+    "properties": {
+        "principal": {"type": "string", "description": "Such as etl/host@REALM."},
+        "keytab": {"type": "string", "description": "A file; a relative path starts at the pipeline's folder."},
+    },
+}
 _ENV = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
 
 # What a step may say of itself; those of `defaults:` are a part of it.
@@ -67,6 +74,7 @@ STEP_KEYS: Dict[str, Dict[str, Any]] = {
         "type": ["boolean", "array"], "items": {"type": "string"},
         "description": "The server's environment: all (true, the default), little (false), or these names.",
     },
+    "kerberos": {**_KERBEROS, "description": "Its ticket: {principal, keytab}, or false for none. Default: that of the pipeline, then of the settings."},
     "cwd": {"type": "string", "description": "Where it works; a relative path starts at the pipeline's folder. Default: that folder."},
     "template": {"type": "boolean", "description": "false: the body of this step is no template; env and cwd still are. Default: true."},
     "priority_weight": {"type": "integer", "description": "Higher starts first when slots are few. Default: 1."},
@@ -155,6 +163,7 @@ TOP_KEYS: Dict[str, Dict[str, Any]] = {
         },
         "description": "What may differ from run to run: name: value, or name: {type, default, enum ...}.",
     },
+    "kerberos": {**_KERBEROS, "description": "The ticket of every step that does not say otherwise: {principal, keytab}, or false for none."},
     "env": {**_ENV, "description": "Environment variables of every step; texts are templates."},
     "defaults": {"$ref": "#/$defs/defaults", "description": "What holds for every step that does not say otherwise."},
     "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}, "description": "The steps."},

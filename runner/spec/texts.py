@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Mapping, Opti
 from runner import steps, template
 from runner.spec import build, flow, lint
 from runner.spec.notes import Notes, Path
+from runner.spec.sitenames import SiteNames
 
 MAX_CALLED = 1 << 20  # bytes of a called file that are read
 _LANGUAGES = {".sh": "bash", ".bash": "bash", ".py": "python", ".sql": "sql", ".hql": "sql"}
@@ -30,23 +31,25 @@ class Texts:
         self.risky: FrozenSet[str] = frozenset()  # those whose value may be any text
         self.part = False  # of a file that others take: they may declare more parameters
         self.files: Set[str] = set()  # other files that were looked at
+        self.site = SiteNames(notes, "", "")
         self.items = False  # whether the step has `foreach`
         self._read: Dict[str, Optional[str]] = {}
 
     # -- templates
 
-    def check(self, value: Any, path: Path, upstream) -> None:
-        """Every text in a value, however deep."""
+    def check(self, value: Any, path: Path, upstream, secrets: bool = False) -> None:
+        """Every text in a value, however deep. `secrets`: they may stand here."""
         if isinstance(value, str):
-            self._template(value, path, upstream)
+            self._template(value, path, upstream, secrets)
         elif isinstance(value, dict):
             for key, item in value.items():
-                self.check(item, path + (key,), upstream)
+                self.check(item, path + (key,), upstream, secrets)
         elif isinstance(value, list):
             for n, item in enumerate(value):
-                self.check(item, path + (n,), upstream)
+                self.check(item, path + (n,), upstream, secrets)
 
-    def _template(self, text: str, path: Path, upstream) -> None:
+    def _template(self, text: str, path: Path, upstream, secrets: bool = False) -> None:
+        self.site.check(text, path, secrets)
         for fault in template.find_faults(text, params=self._declared(text), upstream=upstream):
             self._notes.in_text(path, fault)
         flow.check_items(text, path, self.items, self._notes)
@@ -79,6 +82,7 @@ class Texts:
         begin = value.index(expression)
         line = value.count("\n", 0, begin) + 1
         mark = self._notes.marks.in_text(path, line, begin - (value.rfind("\n", 0, begin) + 1) + 1)
+        self.site.check(f"<< {expression} >>", path, False, mark)
         for fault in template.find_expression_faults(expression, params=self.params, upstream=upstream):
             hint = _KEEP.sub("", fault.hint) or f"write {forms}"
             self._notes.add(path, f"{key}: {fault.message}", hint, mark=mark, severity=fault.severity)
@@ -88,13 +92,14 @@ class Texts:
     def check_body(self, step: Mapping[str, Any], path: Path, kind, upstream) -> None:
         """Templates, called files and clock reads of a body whose shape is good."""
         body, templated = step[path[-1]], step.get("template") is not False
+        secrets = steps.by_client(kind)
         if isinstance(body, str):
             if templated:
-                self._template(body, path, upstream)
+                self._template(body, path, upstream, secrets)
         elif isinstance(body, dict) and templated:
             for key in body:
                 if key in kind.TEMPLATED:
-                    self.check(body[key], path + (key,), upstream)
+                    self.check(body[key], path + (key,), upstream, secrets)
         if self._notes.is_bad(path):
             return
         normal = kind.normalise(body)
@@ -117,6 +122,8 @@ class Texts:
             return
         if called.templated and templated:
             for fault in template.find_faults(text, params=self._declared(text), upstream=upstream):
+                self._notes.in_file(self._shown(file), text, fault)
+            for fault in self.site.faults(text, False):
                 self._notes.in_file(self._shown(file), text, fault)
         self._clock_of_file(file, text, called.language, called.templated and templated)
 

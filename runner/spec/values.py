@@ -92,6 +92,16 @@ def check_tell(said: Any, path: Path, known: Optional[FrozenSet[str]], notes: No
                 notes.add(place if isinstance(body, str) else place + (n,), f"no channel {name!r} in alerts.yaml here: nobody would be told", hint, severity="warning")
 
 
+def check_kerberos(said: Any, path: Path, notes: Notes) -> None:
+    """A warning only for a keytab that is not here: the file may be meant for another server."""
+    if said is True:
+        notes.add(path, "kerberos: true says no principal", "write kerberos: {principal: etl@REALM, keytab: /etc/etl.keytab}, or false for none")
+    elif isinstance(said, dict):
+        for key in ("principal", "keytab"):
+            if not str(said.get(key) or "").strip():
+                notes.add(path, f"kerberos: {key}: is missing", "write kerberos: {principal: etl@REALM, keytab: /etc/etl.keytab}")
+
+
 def check_env(env: Any, path: Path, notes: Notes) -> None:
     for name in env if isinstance(env, dict) else ():
         if not _VARIABLE.fullmatch(name):

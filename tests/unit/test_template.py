@@ -182,7 +182,7 @@ def test_a_check_refuses_what_the_sandbox_would_refuse_of_a_name():
     """Names and parts, each with every word that any value has: before the run and in the run the same are good."""
     context = make_context(prev_success=make_date(), previous=make_date(), following=make_date())
     environment = sandbox.env()
-    values = {name: context[name] for name in template.NAMES - {"params", "outputs", *names.PARTS}}
+    values = {name: context[name] for name in template.NAMES - {"params", "outputs", "item", "item_index", *names.SITE_NAMES, *names.PARTS}}
     values.update({f"{name}.{part}": context[name][part] for name, parts in names.PARTS.items() for part in parts})
     words = {word for _, _, allowed in sandbox._ALLOWED for word in allowed} | {"foo", "format", "real", "days", "now", "ds"}
     for name, value in values.items():
@@ -396,8 +396,9 @@ def test_names_and_their_values(expression):
 def test_every_name_is_tried_above_and_exists():
     tried = template.references(" ".join(f"<< {each} >>" for each in VALUES)) | set(VALUES) | {"macros", "outputs", "params"}
     used = {name for each in tried for name in template.NAMES if name in each}
+    used |= {"item", "item_index", *names.SITE_NAMES}  # tried where they belong to: mapped steps, tests/site
     assert used == template.NAMES
-    for name in template.NAMES:
+    for name in used - {"item", "item_index"}:
         assert name in CONTEXT
 
 
