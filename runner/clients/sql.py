@@ -25,6 +25,7 @@ from runner.errors import RunnerError, UsageError
 from runner.site import secrets
 from runner.steps.sql import expectation
 
+PROBE = 60.0  # seconds that a statement of a wait may take
 PATIENCE = 8.0  # seconds a cancelled server has to answer; shorter than the kill_grace that steps have
 STOPPED = 143
 SHOWN = 20  # rows of a result in the log
@@ -49,6 +50,34 @@ def test(connection: Mapping[str, Any]) -> str:
         return session.about
     finally:
         session.close()
+
+
+def first_value(name: str, text: str, home: str) -> Any:
+    """The first column of the first row of one statement; 0 and False for what a database writes as `0.00` or `f`. Raises ClientError.
+
+    For waits, which ask again and again: nothing is changed, and after PROBE seconds it is cancelled.
+    """
+    client = Client({"body": {}}, {**os.environ, "RUNNER_HOME": home})
+    settings = client.connection(name)
+    try:
+        statements = sqltext.split(text, databases.dialect(settings))
+        if len(statements) != 1 or statements[0].binds:
+            raise ClientError("one statement without :binds is asked again and again", "write one SELECT", BAD_REQUEST)
+        session = databases.connect(settings, who="runner wait")
+        timer = threading.Timer(PROBE, session.cancel)
+        timer.start()
+        try:
+            result = _Result(0, None)
+            session.execute(session.prepare(statements[0]), (), result)
+            result.close()
+        finally:
+            timer.cancel()
+            session.close()
+    except sqltext.SqlTextError as error:
+        raise ClientError(error.message, code=BAD_REQUEST) from None
+    except RunnerError as error:
+        raise ClientError(f"{name}: {error.message}", error.hint) from None
+    return {"f": False, "false": False}.get(str(result.value), 0 if _is_zero(result.value) else result.value)
 
 
 class _Stopped(Exception):
@@ -439,6 +468,13 @@ def _holds(found: Any, operator: str, wanted: str) -> bool:
         return _COMPARE[operator](Decimal(str(found)), Decimal(wanted))
     except InvalidOperation:
         return operator in ("=", "!=", "<>") and _COMPARE[operator](str(found), wanted)
+
+
+def _is_zero(value: Any) -> bool:
+    try:
+        return Decimal(str(value)) == 0
+    except InvalidOperation:
+        return False
 
 
 def _counted(count: int, noun: str) -> str:

@@ -72,7 +72,7 @@ def here(tmp_path):
 
 
 def test_kinds_are_in_the_order_of_the_manual():
-    assert list(steps.KINDS) == ["bash", "python", "spark-submit", "hive", "http", "email", "noop"]
+    assert list(steps.KINDS) == ["bash", "python", "spark-submit", "hive", "sql", "http", "email", "noop"]
 
 
 @pytest.mark.parametrize("module", steps.KINDS.values(), ids=list(steps.KINDS))
@@ -111,6 +111,9 @@ GOOD = [
     ("http", "https://rates.example/v1"),
     ("http", {"url": "https://x/<< ds >>", "json": [1, {"a": None}], "params": {"a": [1, "b"]}, "status": [200, "404-409"], "timeout": "5m"}),
     ("email", {"connection": "mail", "to": ["a@b.c"], "cc": "d@e.f", "subject": "<< ds >>", "body": "x", "attach": "*.csv"}),
+    ("sql", {"connection": "a", "sql": "select 1"}),
+    ("sql", {"connection": "a", "file": "x.sql", "binds": {"a": 1, "b": None, "c": {"value": "1", "type": "integer"}}, "expect": ["rows > 0"], "to": "x.csv",
+             "csv": {"encoding": "cp949", "header": False}, "statement_timeout": "5m", "autocommit": True, "print": 0}),
     ("noop", None),
     ("noop", True),
     ("noop", {}),
@@ -132,6 +135,11 @@ BAD = [
     ("http", {"url": "https://x", "extract": {"a": 1}}),
     ("email", "a@b.c"),
     ("email", {"connection": "mail", "to": "a@b.c", "body": "x"}),
+    ("sql", ["select 1"]),
+    ("sql", {"sql": "select 1"}),
+    ("sql", {"connection": "a", "sql": "x", "binds": {"a": [1]}}),
+    ("sql", {"connection": "a", "sql": "x", "binds": {"a": {"value": 1, "type": "date"}}}),
+    ("sql", {"connection": "a", "sql": "x", "csv": {"sep": ";"}}),
     ("noop", "text"),
     ("noop", {"a": 1}),
 ]
@@ -152,7 +160,7 @@ def test_good_bodies_have_no_faults_and_build(kind, body):
     assert module.check(body) == []
     once = module.normalise(body)
     assert module.normalise(once) == once and module.check(once) == []
-    texts = {"/etl/x.sh": "", "/etl/x.hql": ""}
+    texts = {"/etl/x.sh": "", "/etl/x.hql": "", "/etl/x.sql": ""}
     assert isinstance(build(kind, body, context(texts=texts)), model.Command)
 
 
