@@ -124,6 +124,7 @@ class Board:
     def __init__(self, run_name: str, steps: List[str]):
         self.run_name = run_name
         self.rows: Dict[str, Row] = dict.fromkeys(steps, Row())
+        self._order = {step: i for i, step in enumerate(steps)}
         self.note = ""  # about the run
         self.began: Optional[datetime] = None
         self.lock = threading.Lock()  # between the engine's thread and the one that draws
@@ -131,6 +132,8 @@ class Board:
 
     def take(self, event) -> bool:
         """Learn an event; False when it says nothing new."""
+        if event.run.name != self.run_name:  # a run that one of the steps has started
+            return event.state != "waiting"
         with self.lock:
             if event.step is None:
                 self.note, said = event.reason, (event.state, event.reason)
@@ -141,7 +144,8 @@ class Board:
             old = self.rows.get(event.step, Row())
             started = event.at if event.state == "running" else old.started
             ended = event.at if event.state in _DONE else None
-            self.rows[event.step] = Row(event.state, event.reason, event.number or old.number, started, ended)
+            state = "running" if event.state == "waiting" else event.state
+            self.rows[event.step] = Row(state, event.reason, event.number or old.number, started, ended)
             return True
 
     def counts(self) -> Dict[str, int]:
@@ -150,10 +154,16 @@ class Board:
             counts[row.state] = counts.get(row.state, 0) + 1
         return counts
 
+    def _ordered(self) -> Dict[str, Row]:
+        """As in the file, mapped steps behind the one they are made from."""
+        if len(self.rows) == len(self._order):
+            return dict(self.rows)
+        return dict(sorted(self.rows.items(), key=lambda item: (self._order.get(model.parent_of(item[0]), 0), len(item[0]), item[0])))
+
     def picture(self, cells: int, lines: int, now: datetime) -> Iterator[tuple]:
         """The lines to draw, as (text, state or "")."""
         with self.lock:
-            rows, note, began = dict(self.rows), self.note, self.began
+            rows, note, began = self._ordered(), self.note, self.began
             counts = self.counts()
         done = sum(counts.get(state, 0) for state in _DONE)
         yield table.fit(self._head(done, len(rows), began, note, now), cells).rstrip(), ""
@@ -193,7 +203,7 @@ class _Lines:
     """One line for each change: for log files, cron mails and dumb terminals."""
 
     def __init__(self, board: Board, stream, app):
-        self._stream = stream
+        self._stream, self._run_name = stream, board.run_name
         self._wide = min(max([table.width(step) for step in board.rows] + [3]), 32)
 
     def start(self) -> None:
@@ -205,6 +215,8 @@ class _Lines:
     def changed(self, event) -> None:
         at = event.at.astimezone(event.run.date.due.tzinfo)
         step = event.step or "run"
+        if event.run.name != self._run_name:
+            step = f"{event.run.pipeline}: {step}"
         step += " " * (self._wide - table.width(step))
         attempt = f"attempt {event.number}" if event.number and event.number > 1 and event.state == "running" else ""
         self.write(f"{at:%H:%M:%S}  {step}  {event.state:<15}  {table.one_line(event.reason) or attempt}".rstrip())

@@ -31,7 +31,6 @@ def plan(app: App, pipeline, date, params, chosen, whole_env, as_json):
     from runner import acts, workorder
     from runner import params as params_module
     from runner.plan import RunPlan
-    from runner.template import TemplateError
 
     spec = app.pipeline(pipeline)
     values = params_module.resolve(spec, params, app.environ)
@@ -42,11 +41,11 @@ def plan(app: App, pipeline, date, params, chosen, whole_env, as_json):
     order = [name for name in _order(spec, RunPlan(spec, {})) if not chosen or name in chosen]
     previous = _prev(app, spec, run)
     jobs: List[Tuple[model.Step, Any]] = []  # a step with its job, or with what keeps it from starting
-    for step in map(spec.step, order):
+    for step in (each for name in order for each in _mapped(spec, run, spec.step(name), previous)):
         folder = workorder.attempt_folder(app.config.runs_folder, run, step.id, 1)
         try:
             job: Any = workorder.make_job(spec, run, step, 1, folder, site, outputs={}, prev_success=previous, preview=True)
-        except (TemplateError, OSError) as error:  # the other steps are shown all the same
+        except (RunnerError, OSError) as error:  # the other steps are shown all the same
             job = _cannot_start(spec, step, error)
         jobs.append((step, job))
     faults = [job for _, job in jobs if isinstance(job, RunnerError)]
@@ -60,6 +59,19 @@ def plan(app: App, pipeline, date, params, chosen, whole_env, as_json):
     for fault in faults:
         app.say(f"{click.style('runner: ', fg='red', bold=True)}{fault.message}\n  {fault.hint}")
     return 1 if faults else 0
+
+
+def _mapped(spec: model.Pipeline, run: model.Run, step: model.Step, previous) -> List[model.Step]:
+    """The steps that `foreach` would make of one; itself where the items are not known before the run."""
+    from runner import workorder
+
+    if step.foreach is None:
+        return [step]
+    try:
+        items = workorder.items(spec, run, step, {}, previous)
+    except RunnerError:
+        return [step]
+    return [model.mapped(step, i, item) for i, item in enumerate(items)] or [step]
 
 
 def _cannot_start(spec: model.Pipeline, step: model.Step, error: Exception) -> RunnerError:
@@ -96,13 +108,17 @@ def _order(spec: model.Pipeline, view) -> List[str]:
                 out.append(decision.step)
         if decisions:
             continue
-        step = view.best(never)
-        if step is None:
-            return out
-        view.begin(step)
-        out.append(step)
-        view.learn(step, "running")
-        view.learn(step, "success")
+        ready = view.free()
+        if not ready:
+            step = view.best(never)
+            if step is None:
+                return out
+            view.begin(step)
+            ready = [step]
+        for step in ready:
+            out.append(step)
+            view.learn(step, "running")
+            view.learn(step, "success")
 
 
 def _print_plan(app: App, spec, run, jobs, site, whole_env: bool) -> None:
@@ -115,6 +131,9 @@ def _print_plan(app: App, spec, run, jobs, site, whole_env: bool) -> None:
         app.out(click.style(f"[{number}/{len(jobs)}] {step.id}", bold=True) + f"  ({step.kind})" + _conditions(step))
         if isinstance(job, RunnerError):
             app.out(f"  cannot start: {job.message}")
+            continue
+        if job.probe is not None:
+            app.out("\n".join(f"  waits: {key} {value}" for key, value in _told(job.probe)))
             continue
         if not job.argv:
             app.out("  nothing to run")
@@ -129,10 +148,20 @@ def _print_plan(app: App, spec, run, jobs, site, whole_env: bool) -> None:
             app.out("\n".join("  | " + line for line in text.rstrip("\n").split("\n")))
 
 
+def _told(probe) -> List[Tuple[str, str]]:
+    """What a wait looks at, in the words of its YAML."""
+    hidden = ("for", "beside", "until")
+    return [(key, table.duration(value) if key in ("every", "stable", "age") else str(value)) for key, value in probe.items() if key not in hidden]
+
+
 def _conditions(step: model.Step) -> str:
     parts = []
     if step.needs:
         parts.append("after " + ", ".join(step.needs))
+    if step.foreach is not None:
+        parts.append(f"for each of {step.foreach}, known in the run")
+    if step.teardown:
+        parts.append("teardown of " + ", ".join(step.teardown))
     if step.trigger_rule != "all_success":
         parts.append(step.trigger_rule)
     if step.when is not None:

@@ -249,7 +249,7 @@ def rerun(app: App, run_name, failed, start, everything, resume, keep_definition
     _show_rerun(app, run, before, spec, chosen, states)
     if dry_run:
         return 0
-    run = acts.reset(store, run, spec, chosen, at=app.clock.now(), who=acts.actor())
+    run = acts.reset(store, run, spec, chosen, at=app.clock.now(), who=acts.actor(), repair=failed)
     if daemon is None:
         return work(app, store, run, spec, slots, show_logs, quiet, as_json)
     from runner.cli import waiting
@@ -293,10 +293,11 @@ def _show_rerun(app: App, run, before, spec, chosen, states) -> None:
 @click.argument("run_name", metavar="RUN", required=False, shell_complete=complete_run)
 @click.option("--backfill", type=int, metavar="NUMBER", help="All runs of a backfill that have not ended.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until it has ended.")
+@click.option("--force", is_flag=True, help="End its teardown steps too, and start none.")
 @_json
 @click.pass_obj
-def stop(app: App, run_name, backfill, no_wait, as_json):
-    """End RUN: TERM to its steps, KILL after each one's kill_grace; nothing new starts. One that waits leaves the queue."""
+def stop(app: App, run_name, backfill, no_wait, force, as_json):
+    """End RUN: TERM to its steps, KILL after each one's kill_grace; nothing new starts but teardown. One that waits leaves the queue."""
     need_writable(app.config)
     store = app.store()
     if (run_name is None) == (backfill is None):
@@ -306,7 +307,7 @@ def stop(app: App, run_name, backfill, no_wait, as_json):
     run = find_run(app, store, run_name)
     if run.state in model.RUN_TERMINAL:
         raise Conflict(f"run {run.name} has ended already ({run.state})", f"type: runner status {run.name}")
-    return _stop_one(app, store, run, no_wait, as_json)
+    return _stop_one(app, store, run, no_wait, as_json, force=force)
 
 
 def _stop_backfill(app: App, store, number: int, as_json: bool) -> int:
@@ -325,8 +326,8 @@ def _stop_backfill(app: App, store, number: int, as_json: bool) -> int:
     return 0
 
 
-def _stop_one(app: App, store, run: model.Run, no_wait: bool, as_json: bool, quiet: bool = False) -> int:
-    from runner import acts
+def _stop_one(app: App, store, run: model.Run, no_wait: bool, as_json: bool, quiet: bool = False, force: bool = False) -> int:
+    from runner import acts, engine
 
     if acts.take_out(store, run, at=app.clock.now(), who=acts.actor()):
         _print_stopped(app, store, run, as_json, quiet)
@@ -338,8 +339,10 @@ def _stop_one(app: App, store, run: model.Run, no_wait: bool, as_json: bool, qui
     if not ownership.is_alive(app.config.engines_folder, run.engine):
         work(app, store, run, stored_pipeline(app, store, run), None, False, as_json, as_json, stop_by=acts.actor())
         return 0
+    if run.stop_requested and not force and not quiet:
+        app.say(f"{run.name} is being stopped already, by {run.stop_requested}; to end its teardown steps too: runner stop {run.name} --force")
     with store.transaction():
-        store.request_stop(run.id, acts.actor())
+        store.request_stop(run.id, engine.FORCE + acts.actor() if force else acts.actor())
     ownership.ring(app.config.engines_folder, run.engine)
     if not quiet:
         app.say(f"asked {ownership.about(app.config.engines_folder, run.engine)} to stop {run.name}")

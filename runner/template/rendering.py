@@ -16,6 +16,7 @@ from runner.template.names import WHY_EMPTY
 from runner.template.syntax import RETURN, compile_expression, compile_text, expression, inside_of, pieces_of, source
 
 MAX_TEXT = 16 * 1024 * 1024
+_ITEM = frozenset({"item", "item_index"})
 
 
 def render(text: str, names: Mapping[str, Any], keep_unknown_outputs: bool, error: Type[Exception]) -> str:
@@ -142,6 +143,8 @@ def _waits(piece: lexer.Piece, names: Mapping[str, Any]) -> bool:
     if not inside:
         return False
     known = expression(inside)
+    if _ITEM & (known.names or frozenset()) and "item" not in names:  # of a step whose items are not known yet
+        return True
     if "outputs" not in (known.names or ()):
         return False
     paths = [reference.split(".") for reference in known.references if reference.startswith("outputs.")]
