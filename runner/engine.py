@@ -20,6 +20,7 @@ from runner.definitions import Definitions
 from runner.errors import Conflict, InvalidPipeline, RunnerError
 from runner.executors import Report, process
 from runner.ownership import Owner, about, forget, is_alive
+from runner.sitevalues import SiteValues
 from runner.slots import BACKFILL, Slots
 from runner.store import Store
 from runner.store.store import items_of, outputs_of
@@ -636,7 +637,7 @@ class Engine:
                 return
             items = items_of(rows).get(step_id)
             if items is None:
-                items = workorder.items(active.pipeline, active.run, step, active.outputs, active.prev_success)
+                items = workorder.items(active.pipeline, active.run, step, active.outputs, active.prev_success, self.site.home)
                 self.store.add_mapped(active.run.id, step_id, items)
         except RunnerError as error:
             self._finish(active, step_id, "failed", _refusal(error), now)
@@ -684,7 +685,7 @@ class Engine:
         self._say(active, step_id, "running", "", number, now)
 
     def _when(self, active: _Active, step: model.Step) -> bool:
-        context = workorder.context_of(active.pipeline, active.run, step, 1, active.outputs, active.prev_success)
+        context = workorder.context_of(active.pipeline, active.run, step, 1, active.outputs, active.prev_success, SiteValues(self.site.home).makers())
         return bool(template.evaluate(step.when, context))
 
     def _job(self, active: _Active, step: model.Step, number: int) -> model.Job:

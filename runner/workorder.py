@@ -149,9 +149,9 @@ def context_of(pipeline: model.Pipeline, run: model.Run, step: model.Step, numbe
 MOST_ITEMS = 10_000
 
 
-def items(pipeline: model.Pipeline, run: model.Run, step: model.Step, outputs, prev_success=None) -> List[Any]:
+def items(pipeline: model.Pipeline, run: model.Run, step: model.Step, outputs, prev_success=None, home: str = "") -> List[Any]:
     """What `foreach` says, for this run. Raises TemplateError, UsageError for what is no list."""
-    context = context_of(pipeline, run, step, 1, outputs, prev_success)
+    context = context_of(pipeline, run, step, 1, outputs, prev_success, SiteValues(home).makers())
     said = step.foreach
     if isinstance(said, str):
         found = template.evaluate(said, context)
