@@ -215,9 +215,9 @@ def _is_asking(key: str, value: Any) -> bool:
 
 
 def _unreadable(file: str, written: str, error: OSError) -> Tuple[str, str]:
-    if os.path.isdir(file):
-        return f"{written} is a folder", "name a file in it"
-    if os.path.exists(file):
+    if not isinstance(error, FileNotFoundError):
+        if os.path.isdir(file):
+            return f"{written} is a folder", "name a file in it"
         return f"{written} cannot be read: {error.strerror}", f"type: ls -l {file}"
     folder = os.path.dirname(file)
     try:
