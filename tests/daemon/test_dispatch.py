@@ -507,7 +507,7 @@ def test_an_outage_that_ends_in_the_repeated_hour(stage):
     """Wall clocks go back in it: what is latest must be told by the instant."""
     stage.at("2026-10-24 20:00")
     stage.pipeline("hourly", 'schedule: "*/30 * * * *"', "timezone: Europe/Berlin")
-    stage.at("2026-10-25 01:10").work()  # 02:10+01:00
+    assert stage.at("2026-10-25 01:10").work() == 1  # 02:10+01:00
     runs = stage.runs("hourly")
     assert [run.state for run in runs] == ["missed"] * 9 + ["queued"]
     assert runs[-1].name == "hourly@2026-10-25T02:00+01:00"
