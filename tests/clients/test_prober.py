@@ -1,0 +1,198 @@
+"""The prober: what counts as there, what is said of what is missing, and that a look that hangs holds up nobody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from runner.clients import start
+from runner.clients.probes import command, file, hdfs, partition
+from runner.clients.probes import http as http_probe
+from runner.executors import process
+
+
+def look(path, memory=None, **probe):
+    return file.look({"for": "file", "file": str(path), **probe}, {} if memory is None else memory)
+
+
+def test_a_file_is_there_or_is_named(tmp_path):
+    path = tmp_path / "한글 a.csv"
+    assert look(path).missing == f"{path} is not there"
+    path.write_text("12345")
+    assert look(path).ready == {"path": str(path), "paths": [str(path)], "count": 1, "bytes": 5}
+
+
+def test_a_pattern_wants_so_many(tmp_path):
+    for name in ("a.csv", "b.csv", "c.txt"):
+        (tmp_path / name).write_text("x")
+    assert look(tmp_path / "*.csv", count=3).missing == f"{tmp_path}/*.csv: 2 of 3"
+    assert look(tmp_path / "*.csv", count=2).ready["paths"] == [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]
+
+
+def test_done_mark_and_size(tmp_path):
+    path, done = tmp_path / "a", tmp_path / "_SUCCESS"
+    path.write_text("123")
+    assert look(path, min_size=4).missing == f"{path} has 3 of 4 bytes"
+    assert look(path, done=str(done)).missing == f"{done} is not there"
+    done.write_text("")
+    assert look(path, done=str(done)).ready
+
+
+def test_a_file_that_grows_is_not_at_rest(tmp_path, monkeypatch):
+    path, memory, tick = tmp_path / "a", {}, [100.0]
+    monkeypatch.setattr(file.time, "monotonic", lambda: tick[0])
+    path.write_text("1")
+    assert "not at rest" in look(path, memory, stable=30).missing
+    tick[0] += 29
+    assert look(path, memory, stable=30).again == pytest.approx(1.01)
+    path.write_text("22")
+    tick[0] += 2
+    assert "not at rest" in look(path, memory, stable=30).missing, "it has changed: the time counts anew"
+    tick[0] += 30
+    assert look(path, memory, stable=30).ready["bytes"] == 2
+
+
+def test_age(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("1")
+    assert look(path, age=3600).missing == f"{path} changed a moment ago"
+    os.utime(path, (time.time() - 3601,) * 2)
+    assert look(path, age=3600).ready
+
+
+def test_partitions_are_asked_for_with_quotes():
+    assert partition.statement("mart.c/dt=2026-02-28/r=O'K") == "SHOW PARTITIONS mart.c PARTITION (dt='2026-02-28', r='O''K');"
+
+
+def script(folder, name, text):
+    path = folder / name
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def test_one_hdfs_command_answers_for_all(tmp_path):
+    env = script(tmp_path, "hdfs", f"""
+echo "$@" >>{tmp_path}/calls
+echo '-rw-r--r--   3 etl hadoop       1024 2026-02-28 01:00 /data/a b.csv'
+echo 'drwxr-xr-x   - etl hadoop          0 2026-02-28 01:00 hdfs://nn/data/dt=1'
+echo 'ls: `/data/none'"'"': No such file or directory' >&2
+exit 1
+""")
+    wanted = [{"hdfs": "/data/a b.csv", "min_size": 1000}, {"hdfs": "/data/none"}, {"hdfs": "hdfs://nn/data/dt=*"}, {"hdfs": "/data/a b.csv", "min_size": 2000}]
+    seen = hdfs.look_many([{**each, "env": env, "cwd": "/"} for each in wanted])
+    assert [bool(one.ready) for one in seen] == [True, False, True, False]
+    assert (seen[1].missing, seen[3].missing) == ("/data/none is not there", "/data/a b.csv has 1024 of 2000 bytes")
+    assert (tmp_path / "calls").read_text().count("\n") == 1
+
+
+def test_a_cluster_that_is_down_is_told_in_its_own_words(tmp_path):
+    env = script(tmp_path, "hdfs", "echo 'java.net.ConnectException: Connection refused' >&2; echo '\tat java.base' >&2; exit 255")
+    assert hdfs.look_many([{"hdfs": "/x", "env": env, "cwd": "/"}])[0].missing == "java.net.ConnectException: Connection refused"
+    assert command.ask(["no-such-command"], {"PATH": "/nowhere"}, "/")[0] == 127
+
+
+def test_a_command_that_hangs_is_ended_with_its_children(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "LONGEST_SECONDS", 0.3)
+    env = script(tmp_path, "hang", f"echo $$ >{tmp_path}/pid; sleep 100 & wait")
+    code, _, said = command.ask(["hang"], env, "/")
+    assert code == 124 and "no answer" in said
+    group = int((tmp_path / "pid").read_text())
+    assert process.group_left(group) == [], "nothing lives on but, at most, zombies of a pid 1 that does not reap"
+
+
+@pytest.fixture
+def web():
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(int(self.path.strip("/") or 200))
+            self.end_headers()
+            self.wfile.write("준비 done".encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_address(web, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # a proxy of the server is not for its neighbours
+
+    def asked(path, **probe):
+        return http_probe.look({"http": web + path, **probe}, {})
+
+    assert asked("/").ready == {"status": 200} and asked("/404", status=404).ready
+    assert asked("/503").missing == f"{web}/503 answers 503, not 200"
+    assert asked("/", contains="준비").ready and asked("/", contains="x").missing == f"{web}/ answers without 'x'"
+    assert http_probe.look({"http": "http://127.0.0.1:1/"}, {}).missing == "http://127.0.0.1:1/: Connection refused"
+    assert http_probe.look({"http": "nonsense"}, {}).failed
+
+
+# ---------------------------------------------------------------------------------------------------------- the process
+
+
+class Talk:
+    """A prober and its pipes."""
+
+    def __init__(self):
+        self.child = subprocess.Popen([sys.executable, "-I", start.__file__, "prober", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, name, **probe):
+        self.send(id=name, probe=probe, every=probe.pop("every", 0.05), env={}, cwd="/")
+
+    def send(self, **message):
+        self.child.stdin.write(json.dumps(message) + "\n")
+        self.child.stdin.flush()
+
+    def hear(self):
+        return json.loads(self.child.stdout.readline())
+
+    def close(self):
+        self.child.stdin.close()
+        assert self.child.wait(20) == 0, "it ends with the engine"
+        self.child.stdout.close()
+
+
+@pytest.fixture
+def talk():
+    found = Talk()
+    yield found
+    found.close()
+
+
+def test_it_says_each_thing_once_and_then_that_it_is_there(talk, tmp_path):
+    path = tmp_path / "a"
+    talk.ask("w", **{"for": "file", "file": str(path)})
+    assert talk.hear() == {"id": "w", "missing": f"{path} is not there"}
+    path.write_text("1")
+    assert talk.hear()["ready"]["bytes"] == 1
+
+
+def test_a_pipe_without_a_writer_holds_up_only_itself(talk, tmp_path):
+    (tmp_path / "there").write_text("x")
+    talk.ask("odd", **{"for": "time", "time": "x", "until": "nonsense"})
+    assert "cannot be looked at" in talk.hear()["missing"]
+    talk.ask("good", **{"for": "file", "file": str(tmp_path / "there")})
+    assert talk.hear()["id"] == "good"
+
+
+def test_who_is_told_to_end_a_wait_says_no_more_of_it(talk, tmp_path):
+    talk.ask("first", **{"for": "file", "file": str(tmp_path / "first")})
+    assert talk.hear()["missing"]
+    talk.send(end="first")
+    talk.ask("second", **{"for": "file", "file": str(tmp_path / "second")})
+    assert talk.hear()["id"] == "second"
+    (tmp_path / "first").write_text("x")
+    (tmp_path / "second").write_text("x")
+    assert talk.hear()["id"] == "second"
