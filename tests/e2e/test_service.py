@@ -148,7 +148,19 @@ def test_it_becomes_its_own_user(place, standin):
 
 
 def test_the_real_daemon_through_the_real_script(runner):
-    path = runner.folder / "start me"
+    """Start, status, reload, a restart over the head of a running step, stop."""
+    path, go = runner.folder / "start me", runner.folder / "go"
+    runner.write("home/pipelines/long.yaml", f"""\
+        steps:
+          - id: wait
+            bash: |
+              echo begin >>{runner.folder}/effects
+              until [ -e {go} ]; do sleep 0.1; done
+              echo end >>{runner.folder}/effects
+          - id: last
+            needs: wait
+            bash: echo last >>{runner.folder}/effects
+        """)
     runner("service", "script", path)
     environ = {**runner.env, "RUNNER_HOME": "", "RUNNER_TIMEZONE": "Asia/Seoul"}
 
@@ -163,8 +175,14 @@ def test_the_real_daemon_through_the_real_script(runner):
         assert re.search("RUNNER (OK|WARNING)", typed("status"))
         typed("reload")
         first = runner.json("health")["daemon"]["pid"]
+        runner("trigger", "long", "--date", "2026-02-28")
+        runner.wait_for(lambda: runner.states("long").get("wait") == "running" and (runner.folder / "effects").exists())
         typed("restart")
         assert runner.json("health")["daemon"]["pid"] != first
+        go.touch()
+        runner.wait_for(lambda: runner.json("status", "long")["state"] == "success")
+        assert (runner.folder / "effects").read_text().split() == ["begin", "end", "last"]
     finally:
+        go.touch()
         typed("stop")
     assert "does not run" in typed("status", code=3)
