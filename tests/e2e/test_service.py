@@ -176,11 +176,11 @@ def test_the_real_daemon_through_the_real_script(runner):
         typed("reload")
         first = runner.json("health")["daemon"]["pid"]
         runner("trigger", "long", "--date", "2026-02-28")
-        runner.wait_for(lambda: runner.states("long").get("wait") == "running" and (runner.folder / "effects").exists())
+        runner.wait_for(lambda: runner.states("long").get("wait") == "running" and (runner.folder / "effects").exists(), seconds=10)
         typed("restart")
         assert runner.json("health")["daemon"]["pid"] != first
         go.touch()
-        runner.wait_for(lambda: runner.json("status", "long")["state"] == "success")
+        runner.wait_for(lambda: runner.json("status", "long")["state"] == "success", seconds=10)
         assert (runner.folder / "effects").read_text().split() == ["begin", "end", "last"]
     finally:
         go.touch()
