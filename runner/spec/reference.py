@@ -28,6 +28,8 @@ x-nightly: &nightly {retries: 3, retry_delay: 10m}
 steps:
   - {id: load, <<: *nightly, bash: ./load.sh << ds >>}
 ```
+
+**Several files** may share what they have in common: `extends:` and `include:`, in [reuse.md](reuse.md).
 """
 _TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true, false", "array": "list", "object": "mapping", "null": "nothing"}
 
