@@ -43,15 +43,20 @@ class Finding(NamedTuple):
 
 
 @click.command()
+@click.argument("area", required=False, type=click.Choice(["kerberos"]))
+@click.option("--principal", default="", metavar="NAME", help="For kerberos: this one, not that of the settings.")
+@click.option("--keytab", default="", metavar="FILE", help="For kerberos: this one, not that of the settings.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_obj
-def doctor(app: App, as_json):
+def doctor(app: App, area, principal, keytab, as_json):
     """Check this server: interpreter, modules, zones, clock, disk, permissions, shells, settings, pipelines, database.
+
+    With the word kerberos: kinit, krb5.conf, keytab, and a ticket from the KDC.
 
     Exit code 0: all well or only doubts, 1: something must change, 3: nothing can run here.
     """
     findings: List[Finding] = []
-    for finding in _examine(app):
+    for finding in _safely(lambda app: _kerberos(app, principal, keytab), app) if area else _examine(app):
         findings.append(finding)
         if not as_json:
             _print(app, finding)
@@ -88,7 +93,7 @@ def _examine(app: App) -> Iterator[Finding]:
 
 
 def _safely(check: Callable[[App], Iterator[Finding]], app: App) -> Iterator[Finding]:
-    area = check.__name__.strip("_")
+    area = check.__name__.strip("_<>")
     try:
         yield from check(app)
     except RunnerError as error:
@@ -242,6 +247,27 @@ def _settings(app: App) -> Iterator[Finding]:
         yield Finding(OK, "settings", f"{name}: {shown(app.config, name)}  (from {app.config.origin.get(name, 'default')})")
 
 
+def _kerberos(app: App, principal: str, keytab: str) -> Iterator[Finding]:
+    from runner.cli import kerberos
+
+    for found in kerberos.examine(app.config, app.environ, principal, keytab, app.clock):
+        yield Finding(*found)
+
+
+def _apart(app: App) -> Iterator[Finding]:
+    """The files of secrets, variables and connections."""
+    from runner.cli import site
+
+    faults = list(site.modes(app.config.home))
+    for fault in faults:
+        yield Finding(FAIL, "site files", fault.message, fault.hint)
+    if not faults:
+        yield Finding(OK, "site files", "secrets, variables, connections: readable for this user alone, or not there")
+    command = app.config.secrets_command.split()
+    if command and not shutil.which(os.path.expanduser(command[0])):
+        yield Finding(FAIL, "site files", f"secrets_command: {command[0]} is not to be found", "correct it in settings.yaml")
+
+
 def _zone_set(app: App) -> Iterator[Finding]:
     from runner.schedule import zones
 
@@ -385,4 +411,4 @@ def _alerts(app: App) -> Iterator[Finding]:
 
 
 SERVER = (_interpreter, _modules, _libyaml, _sqlite, _zones, _clock, _shells, _umask, _tools)
-SITE = (_settings, _zone_set, _permissions, _disk, _filesystem, _python_for_steps, _pipelines, _database, _alerts)
+SITE = (_settings, _zone_set, _apart, _permissions, _disk, _filesystem, _python_for_steps, _pipelines, _database, _alerts)
