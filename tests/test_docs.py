@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import os
 import re
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+import tempfile
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 from urllib.parse import unquote
 
 import click
@@ -89,9 +90,25 @@ def whole_pipelines(name: str) -> Iterator[Block]:
 
 def errors(name: str, block: Block) -> List[str]:
     """The faults, told with the line of the page."""
-    text = "\n" * (block.line - 1) + block.text
-    result = check.check_text(text.encode(), path="", name="example", site=check.Site("Asia/Seoul"), shown=name)
+    text, files = "\n" * (block.line - 1) + block.text, named(name)
+    taken = re.findall(r"[\w./-]+\.yaml", " ".join(re.findall(r"^(?:extends|include):(.*)", block.text, re.M)))
+    if not all(each in files for each in taken):
+        return []  # it shows how to take a file that the page does not show
+    with tempfile.TemporaryDirectory() as folder:
+        for each in taken:
+            os.makedirs(os.path.dirname(os.path.join(folder, each)), exist_ok=True)
+            with open(os.path.join(folder, each), "w", encoding="utf-8") as file:
+                file.write(files[each])
+        path = os.path.join(folder, "example.yaml") if taken else ""
+        result = check.check_text(text.encode(), path=path, name="example", site=check.Site("Asia/Seoul"), shown=name)
     return [report.format_problem(problem) for problem in result.errors]
+
+
+@functools.lru_cache(maxsize=None)
+def named(name: str) -> Dict[str, str]:
+    """The blocks of a page that begin with the name of their file."""
+    found = [(re.match(r"# ([\w./-]+\.yaml)$", block.text.partition("\n")[0]), block) for block in parts(name)[0]]
+    return {match.group(1): block.text for match, block in found if match}
 
 
 @pytest.mark.parametrize("name", PAGES)
