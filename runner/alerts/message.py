@@ -61,7 +61,7 @@ class Place:
 
 def clean(line: str) -> str:
     """A line of a log without colours and what moves a cursor."""
-    line = _CONTROL.sub("", line.rstrip("\r\n").encode("utf-8", "replace").decode())
+    line = _CONTROL.sub("", line.rstrip("\r\n").replace("\n", " ").encode("utf-8", "replace").decode())
     return line if len(line) <= LINE else line[:LINE] + " ..."
 
 

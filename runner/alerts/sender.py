@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -20,10 +21,12 @@ from runner.clock import Clock
 from runner.config import Config
 from runner.definitions import Definitions
 from runner.errors import EnvironmentFault, InvalidPipeline, RunnerError
+from runner.sitevalues import SiteValues
 from runner.store.alerts import Alert, Delivery
 
 LOCK = "alerts.lock"
 HOOK_SECONDS = 60.0  # a hook may take this long
+_FOR_STEPS = re.compile(r"<<.*\b(secret|outputs)\.")  # variables of a pipeline that its hooks do without
 KEEP_DAYS = 90  # of the log, where the settings keep runs for ever
 
 
@@ -193,12 +196,14 @@ class Sender:
         run = self._store.run(alert.run)
         pipeline: model.Pipeline = self._definitions.of(run)
         step = pipeline.step(alert.step) if alert.step else pipeline.steps[0]
-        context = workorder.context_of(pipeline, run, step, int(alert.body.get("number") or 1), {})
-        env.update({name: template.render(str(value), context) for name, value in pipeline.env.items() if "outputs." not in value})
+        site = SiteValues(self._config.home)
+        context = workorder.context_of(pipeline, run, step, int(alert.body.get("number") or 1), {}, None, site.makers())
+        plain = {name: str(value) for name, value in pipeline.env.items() if not _FOR_STEPS.search(str(value))}
+        env.update({name: template.render(value, context) for name, value in plain.items()})
         env.update(template.environment(context))
         if not alert.step:
             env.pop("RUNNER_STEP", None)
-        return template.render(text, context), env, pipeline.folder
+        return site.no_secret(template.render(text, context)), env, pipeline.folder
 
 
 def last_lines(path: str) -> List[str]:
