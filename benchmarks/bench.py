@@ -1,6 +1,6 @@
 """All measurements of the core, as ratios against this machine's own limit in the same run.
 
-    benchmarks/run [NAME ...]     names: chain fan gap days file start memory check; of the daemon: idle same restart inside
+    benchmarks/run [NAME ...]     names: chain fan gap days file start memory check; of the daemon: idle waits same restart inside
 
 `limit` is a C loop (limit.c) that starts the same `bash -c ':'` processes and keeps nothing. Ours keeps a durable record,
 a log file and an exit status for each step. Every pair is measured in turn, several times; the median counts.

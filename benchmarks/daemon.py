@@ -148,4 +148,29 @@ def bench_gap_inside(b, say) -> None:
     say("chain of 100 in the daemon", f"{took * 10:.2f} ms a step, limit {low * 10:.2f}", took / low, "<= 2.5 x limit", took / low <= 2.5)
 
 
-ALL = {"idle": bench_idle, "same": bench_same, "restart": bench_restart, "inside": bench_gap_inside}
+def children(pid: int) -> list:
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def bench_waits(b, say) -> None:
+    """2000 steps that wait for files which never come; the daemon's own cost and that of the process that looks."""
+    house = House(b, "waits")
+    house.write("many", f"steps:\n  - id: landed\n    foreach: << range(2000) | list >>\n    wait: {{file: {house.home}/in/<< item >>.csv}}\n")
+    house.write("other", "steps:\n  - id: a\n    bash: ':'\n")
+    with house.daemon() as process:
+        house.runner("trigger", "many", "--date", "2026-01-01")
+        house.wait(lambda: house.rows("SELECT count(*) FROM attempts WHERE reason LIKE '%since%'")[0][0] == 2000)
+        pids = [process.pid, *children(process.pid)]
+        before, begin = sum(map(cpu_seconds, pids)), time.perf_counter()
+        time.sleep(IDLE_SECONDS)
+        share = (sum(map(cpu_seconds, pids)) - before) / (time.perf_counter() - begin) * 100
+        rss = [memory_mb(pid) for pid in pids]
+        begin = time.perf_counter()
+        house.runner("trigger", "other", "--date", "2026-01-01", "--wait")
+        took = time.perf_counter() - begin
+    say("2000 waits for files", f"{share:.2f} % of a core over {IDLE_SECONDS:g} s; {' + '.join(f'{each:.0f}' for each in rss)} MB", None, "< 5 %", share < 5)
+    say("", f"another run beside them, triggered and over: {took:.2f} s")
+
+
+ALL = {"waits": bench_waits, "idle": bench_idle, "same": bench_same, "restart": bench_restart, "inside": bench_gap_inside}

@@ -8,6 +8,7 @@ attempt. A crash anywhere else leaves a process with a start file: the next engi
 from __future__ import annotations
 
 import heapq
+import os
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
@@ -654,8 +655,7 @@ class Engine:
             known = ", ".join(self.config.pools) or "none"
             self._finish(active, step_id, "failed", f"unknown pool {step.pool} (settings, pools: {known})", now)
             return
-        number = active.numbers.get(step_id, 0) + 1
-        folder = workorder.attempt_folder(self.config.runs_folder, active.run, step_id, number)
+        number, folder = self._next_attempt(active, step_id)
         try:
             if frm == "pending" and step.when is not None and not self._when(active, step):
                 self._finish(active, step_id, "skipped", f"when: {step.when}", now)
@@ -683,6 +683,15 @@ class Engine:
         else:
             self._effects.append(lambda: self.executor.start(job))
         self._say(active, step_id, "running", "", number, now)
+
+    def _next_attempt(self, active: _Active, step_id: str) -> Tuple[int, str]:
+        """Number and folder. A folder that is there belongs to an attempt that the database forgot: it was brought back from a copy."""
+        number = active.numbers.get(step_id, 0)
+        while True:
+            number += 1
+            folder = workorder.attempt_folder(self.config.runs_folder, active.run, step_id, number)
+            if not os.path.lexists(folder):
+                return number, folder
 
     def _when(self, active: _Active, step: model.Step) -> bool:
         context = workorder.context_of(active.pipeline, active.run, step, 1, active.outputs, active.prev_success, SiteValues(self.site.home).makers())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
@@ -38,6 +39,7 @@ class Store:
 
     def __init__(self, path: str, durability: str = "full", create: bool = True):
         self.db = Database(path, durability, create)
+        self._home = os.path.dirname(path)
         self.pipelines = Pipelines(self.db)
         self.housekeeping = Housekeeping(self.db)
         self.alerts = Alerts(self.db)
@@ -305,7 +307,7 @@ class Store:
         """The intent to start: committed before any process exists."""
         at_text = to_text(at)
         self.db.execute(
-            "insert_attempt", run_id=run_id, step=step, number=number, folder=folder, at=at_text,
+            "insert_attempt", run_id=run_id, step=step, number=number, folder=self._relative(folder), at=at_text,
             deadline_at=_plain(deadline),
         )
         self._journal(at_text, "attempt", run_id, step, number, None, "running", "", "engine")
@@ -325,6 +327,13 @@ class Store:
         self.db.execute("note_step", run_id=run_id, step=step, reason=reason)
         self.db.execute("note_attempt", run_id=run_id, step=step, number=number, reason=reason)
 
+    def _relative(self, folder: str) -> str:
+        """A folder as it is kept: from the database's own, so that a home may be moved."""
+        return folder[len(self._home) + 1 :] if folder.startswith(self._home + "/") else folder
+
+    def _attempt(self, row: sqlite3.Row) -> model.Attempt:
+        return _attempt(row, os.path.join(self._home, row["folder"]))
+
     def set_kill(self, run_id: int, step: str, number: int, kill_at: datetime, reason: str) -> None:
         """TERM is about to be sent; KILL follows at `kill_at`."""
         self.db.execute("set_kill", run_id=run_id, step=step, number=number, kill_at=to_text(kill_at), reason=reason)
@@ -332,11 +341,11 @@ class Store:
     def attempts(self, run_id: int, step: Optional[str] = None) -> List[model.Attempt]:
         """Oldest first."""
         if step is None:
-            return [_attempt(row) for row in self.db.all("attempts", run_id=run_id)]
-        return [_attempt(row) for row in self.db.all("attempts_of_step", run_id=run_id, step=step)]
+            return [self._attempt(row) for row in self.db.all("attempts", run_id=run_id)]
+        return [self._attempt(row) for row in self.db.all("attempts_of_step", run_id=run_id, step=step)]
 
     def live_attempts(self, run_id: int) -> List[model.Attempt]:
-        return [_attempt(row) for row in self.db.all("live_attempts", run_id=run_id)]
+        return [self._attempt(row) for row in self.db.all("live_attempts", run_id=run_id)]
 
     def attempt_numbers(self, run_id: int) -> Dict[str, int]:
         """Step -> highest attempt number so far."""
@@ -399,10 +408,10 @@ def _step_run(row: sqlite3.Row) -> model.StepRun:
     )
 
 
-def _attempt(row: sqlite3.Row) -> model.Attempt:
+def _attempt(row: sqlite3.Row, folder: str) -> model.Attempt:
     return model.Attempt(
         run_id=row["run_id"], step=row["step"], number=row["number"], state=row["state"], reason=row["reason"],
-        exit_code=row["exit_code"], folder=row["folder"], deadline_at=_moment(row["deadline_at"]),
+        exit_code=row["exit_code"], folder=folder, deadline_at=_moment(row["deadline_at"]),
         kill_at=_moment(row["kill_at"]), started_at=from_text(row["started_at"]), ended_at=_moment(row["ended_at"]),
     )
 

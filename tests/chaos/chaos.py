@@ -119,7 +119,7 @@ class Chaos(House):
     def _targets(self):
         """(pids of wrappers, pids of what they run), all of this home: a pid in a file may have become a stranger's."""
         own = set(self.step_processes())
-        folders = [row["folder"] for row in self.rows("SELECT folder FROM attempts WHERE ended_at IS NULL")]
+        folders = [str(self.home / row["folder"]) for row in self.rows("SELECT folder FROM attempts WHERE ended_at IS NULL")]
         wrappers = {start.pid for start in map(process.read_start, folders) if start} & own
         return sorted(wrappers), sorted(own - wrappers)
 

@@ -376,3 +376,27 @@ def test_a_stop_stops_the_other_run_too(house):  # noqa: F811
     house.play(engine, executor)
     engine.close()
     assert house.store.run_by_id(row.id).state == "killed" and house.store.run("child@2026-02-28").state == "killed"
+
+
+# -------------------------------------------------------------------------------------------------------------- folders
+
+
+def test_an_attempt_never_lands_in_a_folder_that_is_there(house):  # noqa: F811
+    import os
+
+    pipeline = make_pipeline(make_step("a"))
+    left = os.path.join(house.config.runs_folder, "mart", "2026-02-28", "a.1")
+    os.makedirs(left)  # of a run that a database brought back from a copy knows nothing of
+    row, executor = run(house, pipeline)
+    assert [each.number for each in house.store.attempts(row.id)] == [2] and executor.jobs[0].folder != left
+
+
+def test_a_home_that_was_moved_still_knows_its_folders(house, tmp_path):  # noqa: F811
+    from runner.store import Store
+
+    row, _ = run(house, make_pipeline(make_step("a")))
+    house.store.close()
+    (tmp_path / "runner.db").rename((tmp_path / "elsewhere").mkdir() or tmp_path / "elsewhere" / "runner.db")
+    moved = Store(str(tmp_path / "elsewhere" / "runner.db"))
+    assert moved.attempts(row.id)[0].folder == str(tmp_path / "elsewhere" / "home" / "runs" / "mart" / "2026-02-28" / "a.1")
+    moved.close()
