@@ -92,6 +92,11 @@ def _any_of(wanted: List[Mapping[str, Any]], build: Callable[..., Test]) -> Test
     return lambda value: any(test(value) for test in tests)
 
 
+def _not(wanted: Mapping[str, Any], build: Callable[..., Test]) -> Test:
+    test = build(wanted)
+    return lambda value: not test(value)
+
+
 def _keys(shape: Mapping[str, Any], build: Callable[..., Test]) -> Test:
     """properties, patternProperties and additionalProperties, in one walk over the keys that are there."""
     named = {key: build(inner) for key, inner in shape.get("properties", {}).items()}
@@ -120,5 +125,5 @@ _WORDS = {
     "type": _type, "enum": _enum, "pattern": _pattern, "minimum": _limit(lambda value, wanted: value >= wanted),
     "maximum": _limit(lambda value, wanted: value <= wanted), "minItems": _length(list), "minLength": _length(str),
     "minProperties": _length(dict), "items": _items, "required": _required, "oneOf": _one_of,
-    "anyOf": _any_of,
+    "anyOf": _any_of, "not": _not,
 }  # fmt: skip

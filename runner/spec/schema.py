@@ -197,7 +197,8 @@ def build() -> Dict[str, Any]:
                 "type": "object", "required": ["id"], "additionalProperties": False,
                 "description": "A step: its id, what it needs, and one key that says what it does.",
                 "properties": {**STEP_KEYS, **kinds},
-                "oneOf": [{"required": [name]} for name in kinds],  # for editors; the check says it in words of its own
+                # For editors, the check says it in words of its own. None at all: the rest comes from a file that is extended.
+                "oneOf": [*({"required": [name]} for name in kinds), {"not": {"anyOf": [{"required": [name]} for name in kinds]}}],
             },
         },
     }
