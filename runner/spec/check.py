@@ -31,9 +31,9 @@ class Site:
     timezone: str
     logical_date: str = "due"
     pools: Optional[FrozenSet[str]] = None  # names of the site's pools; None: they are not known here
+    channels: Optional[FrozenSet[str]] = None  # names of the site's alert channels; None: they are not known here
     home: str = ""  # where its variables, secrets and connections are; "": they are not known here
     secrets_command: str = ""
-    channels: Optional[FrozenSet[str]] = None  # names of the site's alert channels; None: they are not known here
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,8 @@ class _Second:
             for need in above:
                 followers.setdefault(need, []).append(name)
         for i, step in entries:
-            flow.check(step, ("steps", i), ids, followers, self._notes)
+            if not self._part:
+                flow.check(step, ("steps", i), ids, followers, self._notes)
             self._step(step, ("steps", i), graph)
 
     def _ids(self, entries: Entries) -> Dict[str, int]:
@@ -233,7 +234,7 @@ class _Second:
     def _step(self, step: Mapping[str, Any], path: Path, graph: Graph) -> None:
         values.check_shared(step, path, self._notes)
         upstream = graph.above(step["id"]) if isinstance(step.get("id"), str) and not self._part else None
-        self.texts.items = "foreach" in step
+        self.texts.items = self._part or "foreach" in step
         self.texts.check_foreach(step.get("foreach"), path + ("foreach",), upstream)
         for key in ("env", "cwd"):
             self.texts.check(step.get(key), path + (key,), upstream, key == "env")
