@@ -18,7 +18,8 @@ from runner.errors import Conflict, EnvironmentFault
 
 BEAT_SECONDS = 10.0  # between beats of a healthy daemon
 HUNG_SECONDS = 60.0  # without a beat: it hangs
-TEXT_BYTES = 256
+TEXT_BYTES = 1024
+MOST_WORDS = 300  # of the reason in it
 LOOKS = 20  # of one that is refused, for the name of the other
 
 
@@ -31,6 +32,7 @@ class Daemon:
     since: str  # UTC, ISO 8601
     version: str
     beat: float  # seconds since the epoch of its last beat
+    blocked: str = ""  # why it lets no run begin: a full disk, a clock that jumped
 
 
 def path_of(home: str) -> str:
@@ -57,10 +59,10 @@ class DaemonLock:
         self._since = since
         self.tell("")  # at once: the text is still of the daemon before, whose pid nobody may signal any more
 
-    def tell(self, owner: str) -> None:
+    def tell(self, owner: str, blocked: str = "") -> None:
         """Write who this is; `owner` "" as long as nobody can be rung."""
-        text = json.dumps({"pid": os.getpid(), "owner": owner, "since": self._since, "version": __version__}).encode()
-        os.pwrite(self._fd, text.ljust(TEXT_BYTES), 0)  # over the old one in one go: nobody reads half of it
+        said = {"pid": os.getpid(), "owner": owner, "since": self._since, "version": __version__, "blocked": blocked[:MOST_WORDS]}
+        os.pwrite(self._fd, json.dumps(said).encode().ljust(TEXT_BYTES), 0)  # over the old one in one go: nobody reads half of it
 
     def beat(self) -> None:
         """Say that the loop turns."""
@@ -99,6 +101,6 @@ def look(home: str) -> Optional[Daemon]:
 def _read(raw: bytes) -> Optional[dict]:
     try:
         found = json.loads(raw)
-        return {name: found[name] for name in ("pid", "owner", "since", "version")}
+        return {name: found[name] for name in ("pid", "owner", "since", "version", "blocked") if name in found}
     except (ValueError, KeyError, TypeError):  # it is being written
         return None

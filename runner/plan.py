@@ -482,6 +482,19 @@ class RunPlan:
         roots = [s.spec.id for s in bad if s.state in ("failed", "killed") and s.spec.id not in self._groups]
         return EndRun("failed", "failed: " + _some(roots or [s.spec.id for s in bad], 5))
 
+    def ready(self) -> List[str]:
+        """All that could begin if there were room, in order, held ones too."""
+        parked = [entry for group in self._groups.values() for entry in group.aside]
+        entries = sorted({*self._ready, *self._free, *self._aside, *parked})
+        return [entry[2] for entry in entries if self._may_begin(entry[2])]
+
+    def is_crowded(self, step_id: str) -> bool:
+        """Whether as many of its siblings run as `max_parallel` says."""
+        if self._steps[step_id].spec.index is None:
+            return False
+        group = self._groups[parent_of(step_id)]
+        return group.limit is not None and group.running >= group.limit
+
     def free(self) -> List[str]:
         """The ready steps that need no slot, each told once: waits, joints, and those that `foreach` has to expand."""
         out: List[str] = []
@@ -512,7 +525,7 @@ class RunPlan:
                 self._queued.discard(heapq.heappop(self._ready)[2])
             elif step_id in self.held or parent_of(step_id) in self.held:
                 self._aside.append(heapq.heappop(self._ready))
-            elif self._is_crowded(step_id):
+            elif self.is_crowded(step_id):
                 self._groups[parent_of(step_id)].aside.append(heapq.heappop(self._ready))
             else:
                 return step_id
@@ -527,13 +540,6 @@ class RunPlan:
 
     def _may_begin(self, step_id: str) -> bool:
         return self._steps[step_id].state in ("pending", "retry_wait") and (not self.stopping or self._still_to_do(step_id))
-
-    def _is_crowded(self, step_id: str) -> bool:
-        """Whether as many of its siblings run as `max_parallel` says."""
-        if self._steps[step_id].spec.index is None:
-            return False
-        group = self._groups[parent_of(step_id)]
-        return group.limit is not None and group.running >= group.limit
 
     def weight_of(self, step_id: str) -> int:
         return self._weights[step_id]

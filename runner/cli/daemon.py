@@ -117,7 +117,7 @@ def _facts(app: App) -> Dict[str, Any]:
         "faulty": [row.name for row in rows if row.problem and not row.gone_at],
         "broken": [row.name for row in rows if row.broken and not row.gone_at],
         "free": guards.free_bytes(app.config.home) if os.path.isdir(app.config.home) else 0,
-        "disk": guards.disk_reason(app.config.home, app.config.min_free) if os.path.isdir(app.config.home) else "",
+        "blocked": (alive.blocked if alive else "") or (guards.disk_reason(app.config.home, app.config.min_free) if os.path.isdir(app.config.home) else ""),
         "alerts": _alerts(app, store, now),
         "next_due": min((row.next_due for row in rows if row.next_due), default=None),
     }
@@ -147,8 +147,8 @@ def _findings(facts: Dict[str, Any]) -> List[Tuple[int, str]]:
         out.append((2, "no daemon runs: nothing starts by itself; type: runner daemon"))
     elif alive["beat_age"] > daemonlock.HUNG_SECONDS:
         out.append((2, f"the daemon (pid {alive['pid']}) has not turned for {alive['beat_age']:.0f} s"))
-    if facts["disk"]:
-        out.append((2, facts["disk"]))
+    if facts["blocked"]:
+        out.append((2, facts["blocked"]))
     for level, key, words in ((1, "broken", "schedule broken"), (1, "faulty", "file with faults"), (1, "failed", "failed")):
         names = facts[key]
         if names:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from runner import __version__, daemonlock, logtail, model, ownership
-from runner.cli import table
+from runner.cli import table, why
 from runner.cli.app import SUFFIXES, App
 from runner.cli.asjson import run_json
 from runner.cli.completion import complete_pipeline, complete_run
@@ -87,6 +87,8 @@ def _list_remarks(app: App, entries: Sequence[Entry]) -> Iterator[str]:
         yield "no daemon runs: nothing starts by itself; type: runner daemon"
     elif app.clock.now().timestamp() - daemon.beat > daemonlock.HUNG_SECONDS:
         yield f"the daemon (pid {daemon.pid}) hangs: it has not turned for {app.clock.now().timestamp() - daemon.beat:.0f} s"
+    elif daemon.blocked:
+        yield f"the daemon lets nothing begin: {daemon.blocked}"
 
 
 def _list_lines(entries: Sequence[Entry]) -> Iterator[str]:
@@ -198,7 +200,7 @@ def runs(app: App, pipeline, state, count, as_json):
     now = app.clock.now()
     rows = [
         (run.name, table.signed(shown_state(app, run)), table.moment(run.started_at or run.created_at, zone_of(run)),
-         table.elapsed(run.started_at, run.ended_at, now), run.trigger, table.one_line(run.reason or why_waits(app, store, run)))
+         table.elapsed(run.started_at, run.ended_at, now), run.trigger, table.one_line(run.reason or why.waits(app, store, run)))
         for run in found
     ]
     app.out("\n".join(table.columns(("run", "state", "started", "took", "trigger", "reason"), rows, _limit())))
@@ -242,38 +244,20 @@ def status(app: App, run_name, as_json):
     store = app.store()
     run = find_run(app, store, run_name)
     rows = store.step_runs(run.id)
-    waits = why_waits(app, store, run)
+    waits = why.waits(app, store, run)
     if as_json:
         out = _run_json(app, run, rows)
         out["waits"] = waits or None
+        reasons = why.steps_wait(app, store, run, rows)
+        for step in out["steps"]:
+            step["waits"] = reasons.get(step["id"]) or None
         out["worked_on_by"] = ownership.about(app.config.engines_folder, run.engine) if is_worked_on(app, run) else None
         app.out_json(out)
         return
     failed = _failed(app, store, run, rows)
-    app.out("\n".join([*_header(app, store, run, waits), "", *_steps(app, run, rows), *_failed_logs(store, run, failed)]))
+    app.out("\n".join([*_header(app, store, run, waits), "", *_steps(app, run, rows, why.steps_wait(app, store, run, rows)), *_failed_logs(store, run, failed)]))
     for line in _what_next(app, run, failed):
         app.say("  " + line)
-
-
-def why_waits(app: App, store, run: model.Run) -> str:
-    """Why a queued run does not begin, or what is held of one that runs: the daemon's own reasons, asked again."""
-    if run.state == "running":
-        held = {step: words for step, words in store.pipelines.holds().get(run.pipeline, {}).items() if step}
-        return "; ".join(f"step {step} is {words}; runner release {run.pipeline} {step}" for step, words in held.items())
-    if run.state != "queued" or is_worked_on(app, run):
-        return ""
-    daemon = daemonlock.look(app.config.home)
-    if daemon is None:
-        return "no daemon runs; type: runner daemon"
-    if app.clock.now().timestamp() - daemon.beat > daemonlock.HUNG_SECONDS:
-        return f"the daemon (pid {daemon.pid}) hangs; type: runner health"
-    from runner.daemon.guards import disk_reason
-    from runner.definitions import Definitions
-    from runner.engine import queue_facts
-    from runner.queue import why_waits as reason
-
-    now, spec = app.clock.now(), Definitions(store, app.site()).of(run)
-    return reason(run, spec, queue_facts(store, run, spec, now, site=disk_reason(app.config.home, app.config.min_free))) or "it is about to begin"
 
 
 def _header(app: App, store, run: model.Run, waits: str) -> Iterator[str]:
@@ -306,11 +290,11 @@ def _worker(app: App, run: model.Run, shown: str) -> str:
     return "the one that worked on it died; its steps may still run" if shown == "interrupted" else "nobody works on it"
 
 
-def _steps(app: App, run: model.Run, rows: Sequence[model.StepRun]) -> List[str]:
+def _steps(app: App, run: model.Run, rows: Sequence[model.StepRun], why_pending: Mapping[str, str]) -> List[str]:
     zone, now = zone_of(run), app.clock.now()
     cells = []
     for row in rows:
-        note = table.one_line(row.reason)
+        note = table.one_line(row.reason or why_pending.get(row.step, ""))
         if row.retry_at:
             note += f"{'; ' if note else ''}next try {row.retry_at.astimezone(zone):%H:%M:%S}"
         cells.append((

@@ -264,6 +264,7 @@ class _Life:
         if reason != self._engine.blocked:
             self._log.warning(reason or "room again: waiting runs begin")
             self._engine.blocked = reason
+            self._lock.tell(self._engine.owner.id, reason)
             self._engine.look()
         self._lock.beat()
         self._notify.alive()

@@ -347,6 +347,10 @@ class Store:
     def live_attempts(self, run_id: int) -> List[model.Attempt]:
         return [self._attempt(row) for row in self.db.all("live_attempts", run_id=run_id)]
 
+    def running_steps(self) -> List[sqlite3.Row]:
+        """name, definition, step of each attempt that goes on."""
+        return self.db.all("running_steps")
+
     def attempt_numbers(self, run_id: int) -> Dict[str, int]:
         """Step -> highest attempt number so far."""
         return {row["step"]: row["number"] for row in self.db.all("attempt_numbers", run_id=run_id)}

@@ -39,6 +39,10 @@ SELECT * FROM attempts WHERE run_id = :run_id ORDER BY started_at, step, number
 -- name: live_attempts
 SELECT * FROM attempts WHERE run_id = :run_id AND ended_at IS NULL ORDER BY started_at, step, number
 
+-- name: running_steps
+SELECT runs.name, runs.definition, attempts.step FROM runs JOIN attempts ON attempts.run_id = runs.id
+WHERE runs.state = 'running' AND attempts.ended_at IS NULL ORDER BY attempts.started_at
+
 -- name: attempt_numbers
 SELECT step, max(number) AS number FROM attempts WHERE run_id = :run_id GROUP BY step
 
