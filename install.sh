@@ -228,4 +228,5 @@ if [ "$home" != "${HOME:-}/.runner" ]; then say "  export RUNNER_HOME='$home'   
 say '  runner list                        the pipelines' \
     '  runner plan hello                  every command it would execute; does nothing' \
     '  runner run server_report --logs    a report on this server' \
+    '  runner daemon                      starts pipelines by itself; runner service install --user: with the server' \
     '  runner --help                      everything else'

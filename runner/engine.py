@@ -434,7 +434,7 @@ class Engine:
             run = self.store.run_by_id(row["id"])
             pipeline = self._read(run)
             if pipeline and self.store.claim(run.id, self.owner.id, owner):
-                self._say_run(self._take_over(self.store.run_by_id(run.id), pipeline).run, "adopted", f"from {owner or 'nobody'}")
+                self._say_run(self._take_over(self.store.run_by_id(run.id), pipeline).run, "adopted", f"from {owner}, which died" if owner else "its process had left it")
         for owner in dead:
             if dead[owner]:
                 self._effects.append(lambda owner=owner: self._forget(owner))

@@ -27,6 +27,7 @@ OLDEST_PYTHON, OLDEST_SQLITE = (3, 9), (3, 24, 0)  # SQLite: INSERT ... ON CONFL
 SANE_YEARS = (2024, 2100)
 LITTLE_SPACE, SOME_SPACE = 100 * 10**6, 10**9  # bytes
 FEW_INODES = 10_000
+LARGE_DATABASE = 200 * 10**6  # bytes
 UNSYNCHRONISED = 5  # what adjtimex(2) returns then
 WIDE = 12  # cells of the longest area
 PATIENCE = 10.0  # seconds for another program to say its version
@@ -370,6 +371,35 @@ def _pipelines(app: App) -> Iterator[Finding]:
     yield Finding(FAIL, "pipelines", text, "type: runner check") if errors else Finding(OK, "pipelines", text)
 
 
+def _daemon(app: App) -> Iterator[Finding]:
+    """Whether something starts by itself, and whether it is well."""
+    from runner import daemonlock
+
+    alive, now = daemonlock.look(app.config.home), app.clock.now()
+    store = app.store_if_any()
+    rows = [row for row in store.pipelines.all() if not row.gone_at] if store else []
+    if alive is None:
+        scheduled = sum(1 for row in rows if row.next_due)
+        text = "none runs: nothing starts by itself" + (f", and {scheduled} pipelines have a schedule" if scheduled else "")
+        yield Finding(WARN if scheduled else OK, "daemon", text, "type: runner daemon   or, with the server: runner service install")
+    elif now.timestamp() - alive.beat > daemonlock.HUNG_SECONDS:
+        text = f"pid {alive.pid} hangs: it has not turned for {now.timestamp() - alive.beat:.0f} s"
+        yield Finding(FAIL, "daemon", text, f"look: tail {app.config.home}/daemon.log   then: kill -9 {alive.pid}; runner daemon (its steps go on)")
+    elif alive.blocked:
+        yield Finding(FAIL, "daemon", f"pid {alive.pid} lets nothing begin", alive.blocked)
+    elif alive.version != __version__:
+        yield Finding(WARN, "daemon", f"pid {alive.pid} is of runner {alive.version}, this is {__version__}", "restart it; its steps go on: runner daemon stop; runner daemon")
+    else:
+        yield Finding(OK, "daemon", f"pid {alive.pid}, since {alive.since}")
+    for row in rows:
+        if row.broken:
+            yield Finding(FAIL, "daemon", f"pipeline {row.name}: {row.broken}", f"mend its schedule: {row.path}")
+        elif row.problem and row.definition:
+            yield Finding(WARN, "daemon", f"pipeline {row.name} goes on with its last good text", f"{row.problem}; type: runner check {row.path}")
+    if store:
+        store.close()
+
+
 def _database(app: App) -> Iterator[Finding]:
     from runner.cli.database import find_faults
 
@@ -378,11 +408,17 @@ def _database(app: App) -> Iterator[Finding]:
     if store is None:
         yield Finding(OK, "database", f"{path} is not there yet: the first `runner run` makes it")
         return
+    size = os.path.getsize(path)
+    if size > LARGE_DATABASE:  # reading all of it would take seconds to minutes
+        yield Finding(OK, "database", f"version {store.db.version()}, {table.size(size)}: too large to be read through here; runner db check does")
+        yield from _interrupted(app, store)
+        store.close()
+        return
     faults = find_faults(store, quick=True)
     for fault in faults[:5]:
         yield Finding(FAIL, "database", f"{path}: {fault}", "type: runner db check")
     if not faults:
-        yield Finding(OK, "database", f"version {store.db.version()}, {table.size(os.path.getsize(path))}, quick check good")
+        yield Finding(OK, "database", f"version {store.db.version()}, {table.size(size)}, quick check good")
     yield from _interrupted(app, store)
     store.close()
 
@@ -411,4 +447,4 @@ def _alerts(app: App) -> Iterator[Finding]:
 
 
 SERVER = (_interpreter, _modules, _libyaml, _sqlite, _zones, _clock, _shells, _umask, _tools)
-SITE = (_settings, _zone_set, _apart, _permissions, _disk, _filesystem, _python_for_steps, _pipelines, _database, _alerts)
+SITE = (_settings, _zone_set, _apart, _permissions, _disk, _filesystem, _python_for_steps, _pipelines, _database, _daemon, _alerts)

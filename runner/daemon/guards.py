@@ -20,7 +20,7 @@ def disk_reason(folder: str, minimum: int) -> str:
     free = free_bytes(folder)
     if free >= minimum:
         return ""
-    return f"the disk of {folder} has {free // 2**20} MiB left, less than min_free ({minimum // 2**20} MiB): nothing new begins"
+    return f"the disk of {folder} has {free // 10**6} MB left, less than min_free ({minimum // 10**6} MB): nothing new begins"
 
 
 class ClockGuard:

@@ -52,7 +52,8 @@ class Daemon:
         """`load` reads the settings, at the start and when asked to reload."""
         self._load, self._environ, self._clock = load, environ, clock
         self._notify = Notify(environ)
-        self._asked: List[str] = []
+        self._asked: List[str] = []  # what signals say, taken away one by one
+        self._heard: List[str] = []
         self._woken = threading.Event()
         self._faults: List[float] = []
 
@@ -67,13 +68,14 @@ class Daemon:
             return self._lives(config, lock)
         finally:
             self._notify.stopping()
-            self._log.info("daemon ended; steps that run go on")
+            self._log.info("daemon ended" if {DRAIN, KILL} & set(self._heard) else "daemon ended; steps that run go on")
             lock.close()
             for number, handler in old.items():
                 signal.signal(number, handler)
 
     def _hear(self, number: int, _frame) -> None:
         self._asked.append(SIGNALS[number])
+        self._heard.append(SIGNALS[number])
         self._woken.set()
 
     def _lives(self, config: Config, lock: DaemonLock) -> int:

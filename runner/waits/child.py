@@ -27,7 +27,7 @@ def begin(
         raise UsageError("pipelines start each other in a circle: " + " -> ".join([*reversed(above), name]))
     if len(above) >= DEPTH:
         raise UsageError(f"{DEPTH} pipelines have started each other already: " + " -> ".join(reversed(above)))
-    spec = definitions.named(name)
+    spec = definitions.named(name, probe.get("beside", ""))
     date = acts.date_for(spec, probe.get("date") or parent.name.partition("@")[2].partition("#")[0], now)
     values = params.resolve(spec, [f"{key}={_text(value)}" for key, value in (probe.get("params") or {}).items()], {})
     there = store.runs_of(spec.name, date.due)

@@ -28,7 +28,7 @@ def look(store: Store, definitions: Definitions, probe: Mapping[str, Any]) -> Se
     name, step = probe["run"], probe.get("step")
     try:
         first, last = span(probe["date"])
-        spec = definitions.named(name)
+        spec = definitions.named(name, probe.get("beside", ""))
     except ValueError:
         return Seen(failed=f"date: {probe['date']!r} is neither a day (2026-02-28) nor a month (2026-02)")
     except RunnerError as error:

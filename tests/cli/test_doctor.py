@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from datetime import datetime, timezone
 
 import pytest
 
+from runner import __version__, daemonlock
 from runner.cli import doctor as module
 from runner.cli.app import App
 from runner.cli.doctor import doctor
@@ -55,6 +57,25 @@ def test_an_interrupted_run_is_named_with_what_to_type(call, healthy, store, clo
     move(run, "running")
     _, found = findings(call)
     assert "runner rerun mart@2026-02-28 --resume" in of_area(found, "runs")[0]["remedy"]
+
+
+@pytest.mark.parametrize("change, level, words", [
+    ({}, "ok", "pid "), ({"blocked": "the clock jumped"}, "FAIL", "lets nothing begin"), ({"beat": 0.0}, "FAIL", "hangs"), ({"version": "0.0.1"}, "WARN", "is of runner 0.0.1"),
+])
+def test_the_daemon_as_it_is(call, healthy, store, app, monkeypatch, change, level, words):
+    alive = dataclasses.replace(daemonlock.Daemon(1, "", "2026-02-28T00:00:00Z", __version__, app.clock.now().timestamp()), **change)
+    monkeypatch.setattr(daemonlock, "look", lambda home: alive)
+    found = of_area(findings(call)[1], "daemon")[0]
+    assert found["level"].lower() == level.lower() and words in found["text"] and bool(found["remedy"]) == (level != "ok")
+
+
+def test_without_a_daemon_a_schedule_is_a_doubt(call, healthy, store, clock):
+    assert of_area(findings(call)[1], "daemon")[0]["level"] == "ok"
+    with store.transaction():
+        store.db.execute("insert_pipeline", name="mart", path="/mart.yaml", at="2026-01-01T00:00:00.000000Z")
+        store.pipelines.schedule("mart", "", clock.now(), clock.now())
+    found = of_area(findings(call)[1], "daemon")[0]
+    assert found["level"] == "warn" and "1 pipelines have a schedule" in found["text"]
 
 
 def test_a_damaged_database(call, healthy, tmp_path):

@@ -114,6 +114,6 @@ def test_a_start_after_any_outage_holds_nothing(known):
 
 def test_the_disk_reason_names_the_folder_and_the_setting(tmp_path, monkeypatch):
     assert free_bytes(str(tmp_path)) > 0 and disk_reason(str(tmp_path), 0) == ""
-    monkeypatch.setattr(guards, "free_bytes", lambda folder: 99 * 2**20)
-    assert disk_reason("/data", 99 * 2**20) == ""
-    assert disk_reason("/data", 100 * 2**20) == "the disk of /data has 99 MiB left, less than min_free (100 MiB): nothing new begins"
+    monkeypatch.setattr(guards, "free_bytes", lambda folder: 99 * 10**6)
+    assert disk_reason("/data", 99 * 10**6) == ""
+    assert disk_reason("/data", 100 * 10**6) == "the disk of /data has 99 MB left, less than min_free (100 MB): nothing new begins"
