@@ -18,6 +18,7 @@ from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set, T
 
 from runner import faults
 from runner.model import Job
+from runner.site import kerberos
 
 WRAPPER = os.path.join(os.path.dirname(__file__), "wrapper.sh")
 ATTENDANT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "attendant.py")
@@ -255,18 +256,29 @@ def kill(folder: str) -> None:
 def kill_members(folder: str, wrapper: Optional[Wrapper], number: int) -> Set[int]:
     """Signal every member but a living wrapper; repeats while new ones appear. Returns the pids met.
 
-    Before a KILL all are stopped: else a shell whose child died first would go on to its next line.
+    Before a KILL all are stopped: else a shell whose child died first would go on to its next line. After it the ticket goes
+    that the attendant can no longer remove.
     """
     spare = wrapper.pid if wrapper and is_alive(wrapper) else None
     met: Set[int] = set()
     while True:
         fresh = {pid for pid in members(folder, wrapper) if pid != spare} - met
         if not fresh:
+            if number == signal.SIGKILL:
+                _remove_ticket(folder)
             return met
         if number == signal.SIGKILL:
             signal_all(fresh, signal.SIGSTOP)
         signal_all(fresh, number)
         met |= fresh
+
+
+def _remove_ticket(folder: str) -> None:
+    for name in (kerberos.CCACHE, kerberos.CCACHE + ".new"):
+        try:
+            os.unlink(os.path.join(folder, name))
+        except OSError:
+            pass
 
 
 def group_left(pid: int) -> List[int]:
