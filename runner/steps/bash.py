@@ -87,25 +87,27 @@ def check(body: Mapping[str, Any]) -> List[Fault]:
     if "template" in body and "script" not in body:
         hint = "Write `template: false` beside `id:` for a text without templates."
         faults.append((("template",), "`template:` here is about the text of `script:`", hint))
-    return faults + _check_shell(body.get("shell"))
+    return faults + check_shell(body.get("shell"))
 
 
-def _check_shell(shell: Any) -> List[Fault]:
+def check_shell(shell: Any) -> List[Fault]:
+    """Faults of `shell:`; ssh steps have the same key."""
     if shell is None:
         return []
     hint = "Write for example `shell: bash -eo pipefail`."
     try:
-        return [] if _shell(shell) else [(("shell",), "`shell:` is empty", hint)]
+        return [] if shell_words(shell) else [(("shell",), "`shell:` is empty", hint)]
     except ValueError as error:  # an open quote
         return [(("shell",), f"`shell:` cannot be read: {error}", hint)]
 
 
-def _shell(shell: Any) -> List[str]:
+def shell_words(shell: Any) -> List[str]:
+    """`shell:` as words."""
     return shlex.split(shell) if isinstance(shell, str) else list(shell)
 
 
 def build(step: model.Step, body: Mapping[str, Any], ctx: BuildContext) -> model.Command:
-    shell = _shell(body.get("shell", DEFAULT_SHELL))
+    shell = shell_words(body.get("shell", DEFAULT_SHELL))
     path, text = in_folder(ctx, "script"), None
     if "run" in body:
         text = closed(body["run"])
