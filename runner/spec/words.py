@@ -63,7 +63,6 @@ TOP: Dict[str, str] = {
     "extend": "write extends: _base.yaml",
     "inherits": "write extends: _base.yaml",
     "base": "write extends: _base.yaml",
-    "template": "write extends: _base.yaml for what pipelines have in common",
     "abstract": "begin the file's name with _: then it is a part of others, and no pipeline",
     "catch_up": "write catchup: last, all or none",
     "startdate": "write start_date:",
