@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, FrozenSet, NamedTuple, Optional
 
-FILES = ("secrets.yaml", "variables.yaml", "connections.yaml")
+FILES = ("secrets.yaml", "variables.yaml", "connections.yaml", "alerts.yaml")
 
 
 class Known(NamedTuple):
@@ -25,6 +25,18 @@ def known(home: str, secrets_command: str = "") -> Known:
 
     listed = None if secrets_command else frozenset(files.read(home, secrets.FILE))
     return Known(listed, variables.get_all(home), connections.shown(home))
+
+
+def channel_names(home: str) -> Optional[FrozenSet[str]]:
+    """Who can be told, by alerts.yaml; None where it does not say or cannot be used."""
+    from runner.errors import EnvironmentFault
+    from runner.site import files
+
+    try:
+        found = files.read(home, "alerts.yaml").get("channels") if home else None
+    except EnvironmentFault:
+        return None
+    return frozenset(map(str, found)) if isinstance(found, dict) else None
 
 
 def changed_at(home: str) -> str:

@@ -10,13 +10,13 @@ import base64
 import html
 import json
 import re
-import shlex
 from typing import Iterable, Iterator, List, Set, Tuple
 from urllib.parse import quote, quote_plus
 
 MASK = b"***"
 SHORTEST = 4  # characters: a shorter value would make stars of half a log
 SHORTEST_LINE = 8  # of a value of many lines: else its braces were masked everywhere
+_SPECIAL = re.compile(r"[^\w@%+=:,./-]")  # before which printf %q puts a backslash
 _NEWLINE = re.compile(rb"[\r\n]")
 _HEAD = 8  # bytes of Base64 before the first place where its line may break
 
@@ -98,12 +98,20 @@ def _spellings(value: str) -> Iterator[bytes]:
         if len(line) < (SHORTEST if len(lines) == 1 else SHORTEST_LINE):
             continue
         said = line.encode("utf-8", "surrogateescape")
-        escaped = {json.dumps(line)[1:-1], json.dumps(line, ensure_ascii=False)[1:-1], html.escape(line), html.escape(line, quote=False),
-                   repr(line)[1:-1], shlex.quote(line)[1:-1] if "'" in line else line}
         percent = {quote(said, safe=""), quote(said), quote_plus(said)}
         percent |= {re.sub("%[0-9A-F]{2}", lambda found: found.group().lower(), text) for text in percent}
         yield said
-        yield from (text.encode("utf-8", "surrogateescape") for text in escaped | percent)
+        yield from (text.encode("utf-8", "surrogateescape") for text in percent.union(_escaped(line), _escaped(said.decode("latin-1"))))
+
+
+def _escaped(line: str) -> Iterator[str]:
+    """As languages write a text between quotes; JSON also inside of JSON."""
+    for ascii_only in (True, False):
+        once = json.dumps(line, ensure_ascii=ascii_only)[1:-1]
+        yield once
+        yield json.dumps(once, ensure_ascii=ascii_only)[1:-1]
+    yield from (html.escape(line), html.escape(line, quote=False), repr(line)[1:-1])
+    yield from (line.replace("'", "'\\''"), line.replace("'", "'\"'\"'"), _SPECIAL.sub(r"\\\g<0>", line))  # the shell: set -x, printf %q
 
 
 def _base64(value: str) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import subprocess
 from urllib.parse import quote, quote_plus
@@ -34,6 +35,11 @@ SPELLINGS = {
     "form": quote_plus(VALUE).encode(),
     "json": json.dumps({"x": VALUE}).encode(),
     "json, letters kept": json.dumps({"x": VALUE}, ensure_ascii=False).encode(),
+    "json in json": json.dumps([json.dumps({"x": VALUE})]).encode(),
+    "json of bytes taken for Latin 1": json.dumps([json.dumps({"x": VALUE.encode().decode("latin-1")})]).encode(),
+    "shell, set -x": subprocess.run(["bash", "-xc", ': "$V"'], env={"V": VALUE}, stderr=subprocess.PIPE, check=True).stderr,
+    "shell, printf %q": subprocess.run(["bash", "-c", 'printf %q "$V"'], env={"V": VALUE, "LC_ALL": "C.UTF-8"}, stdout=subprocess.PIPE, check=True).stdout,
+    "html": html.escape(VALUE).encode(),
     "python": repr([VALUE]).encode(),
 }
 

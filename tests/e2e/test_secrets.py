@@ -1,0 +1,312 @@
+"""A canary: a pipeline that prints its secrets in every way it can, and then all that runner leaves behind is searched for them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote
+
+import pytest
+
+from tests.e2e.daemons import House
+
+CANARY = "c4nary/Tok+en=7&\"'\\ü한"
+PASSWORD = "parola-8842-segreta"
+LONG = "".join(chr(33 + i * 7 % 90) for i in range(150))  # longer than a line of Base64
+KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nBAQEFAASCBKcwggSjAgEAAo\n-----END KEY-----\n"
+
+
+@pytest.fixture
+def house(tmp_path):
+    made = House(tmp_path)
+    made.env.pop("RUNNER_DURABILITY")
+    made.secret("api", CANARY)
+    made.secret("pw", PASSWORD)
+    made.secret("long", LONG)
+    made.secret("key", KEY)
+    yield made
+    made.close()
+
+
+def secret(house, name, value):
+    house("secrets", "set", name, stdin=value)
+
+
+House.secret = secret
+
+
+@pytest.fixture
+def echo():
+    """A web server that answers with all it was sent."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_POST(self):
+            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+            seen.append((dict(self.headers), sent))
+            answer = json.dumps({"headers": dict(self.headers), "sent": sent}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+    seen = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    server.seen = seen
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+PRINTER = r"""
+import base64, json, os, sys, time, urllib.parse
+api, long, key = os.environ["API"], os.environ["LONG"], os.environ["KEY"]
+assert os.environ["AUTH"] == "Bearer " + api, "the value did not arrive"
+print("plain", api, long)
+print(key)
+for before in ("", "u", "us", "user:"):
+    text = base64.b64encode((before + api).encode()).decode()
+    print(text, base64.urlsafe_b64encode((before + api).encode()).decode())
+    folded = base64.b64encode((before + long).encode()).decode()
+    print("\n".join(folded[i:i + 76] for i in range(0, len(folded), 76)))
+print(urllib.parse.quote(api), urllib.parse.quote(api, safe=""), urllib.parse.quote_plus(api))
+print(json.dumps({"token": api}), json.dumps({"token": api}, ensure_ascii=False), repr(api))
+sys.stdout.flush()
+for value in (api.encode(), base64.b64encode(api.encode())):
+    for i in range(len(value)):
+        os.write(1, value[i:i + 1])
+        time.sleep(0.001)
+for fill in range(65536 - 8, 65536 + 8):
+    os.write(2, b"x" * fill + api.encode() + b"\n")
+with open(os.environ["RUNNER_OUTPUT"], "a") as file:
+    file.write("token=" + api + "\n" + json.dumps({"deep": {"b64": base64.b64encode(api.encode()).decode()}}) + "\n")
+sys.exit("the last line " + api)
+"""
+
+
+def pipeline(house, echo):
+    house.write("connections", "")
+    path = house.home / "connections.yaml"
+    path.write_text(f"portal: {{type: http, url: 'http://127.0.0.1:{echo.server_port}', user: etl, password: << secret.pw >>}}\n")
+    path.chmod(0o600)
+    house.write("home/pipelines/print.py", PRINTER)
+    return house.pipeline("canary", f"""
+        env: {{API: << secret.api >>, LONG: << secret.long >>}}
+        steps:
+          - id: says
+            allow_failure: true
+            env: {{AUTH: "Bearer << secret.api >>", KEY: << secret.key >>}}
+            python: {{script: print.py}}
+          - id: hands
+            bash: |
+              set -x
+              echo "token=$API" >> "$RUNNER_OUTPUT"
+              echo "b64=$(printf %s "$API" | base64 -w0)" >> "$RUNNER_OUTPUT"
+              : > "$ROOM/hands"; until [ -e "$ROOM/open" ]; do sleep 0.05; done
+          - id: takes
+            needs: hands
+            env: {{GOT: "<< outputs.hands.token >>"}}
+            bash: 'echo "got $GOT << outputs.hands.b64 >>"'
+          - id: asks
+            http: {{connection: portal, url: /x, headers: {{X-Token: "t << secret.api >>"}}, json: {{pw: "<< secret.pw >>"}}}}
+          - id: tells
+            needs: asks
+            bash: 'echo << outputs.asks.body | sh >>'
+    """)
+
+
+def spellings():
+    """What must be nowhere, as bytes."""
+    out = [PASSWORD.encode(), LONG.encode(), b"MIIEvQIBADANBgkqhkiG9w0", b"BAQEFAASCBKcwggSjAgEAAo", CANARY.encode(), b"c4nary", quote(CANARY, safe="").encode()]
+    for value in (CANARY, LONG, PASSWORD):
+        for before in ("", "x", "xx"):
+            text = base64.b64encode((before + value).encode())
+            out += [text[8 * i : 8 * i + 12] for i in range(1, 3)]
+    return out
+
+
+def assert_clean(what, data):
+    for wanted in spellings():
+        at = data.find(wanted)
+        assert at < 0, (what, wanted, data[max(at - 60, 0) : at + 60])
+
+
+def assert_disk_clean(house):
+    looked = 0
+    for folder, _, names in os.walk(house.home):
+        for name in names:
+            if name != "secrets.yaml":
+                with open(os.path.join(folder, name), "rb") as file:
+                    assert_clean(os.path.join(folder, name), file.read())
+                looked += 1
+    assert looked > 20
+
+
+def ps():
+    """The arguments of every process."""
+    return subprocess.run(["ps", "-eww", "-o", "args="], stdout=subprocess.PIPE, check=True).stdout
+
+
+def test_no_canary_is_found_anywhere(house, echo):
+    """Under a daemon: the disk, what the commands print, the arguments of all processes."""
+    pipeline(house, echo)
+    child = house.daemon()
+    house("trigger", "canary", "--date", "2026-02-28")
+    house.wait_for(lambda: (house.folder / "hands").exists())
+    arguments = ps()
+    assert b"attendant.py" in arguments  # the search saw what it is about
+    assert_clean("ps", arguments)
+    house.open()
+    house.wait_for(lambda: house.rows("SELECT state FROM runs")[0]["state"] in ("success", "failed"), 120)
+    house.end(child)
+    assert_clean("daemon", child.words.encode())
+    states = house.states("canary@2026-02-28")
+    assert states == {"says": "failed", "hands": "success", "takes": "success", "asks": "success", "tells": "success"}
+    # The values did arrive, and their places are marked.
+    headers, sent = echo.seen[0]
+    assert headers["X-Token"].encode("latin-1") == b"t " + CANARY.encode() and json.loads(sent) == {"pw": PASSWORD}
+    assert headers["Authorization"] == "Basic " + base64.b64encode(f"etl:{PASSWORD}".encode()).decode()
+    log = (house.home / "runs/canary/2026-02-28/says.1/log").read_bytes()
+    assert log.startswith(b"plain *** ***\n") and log.count(b"***") > 30 and log.endswith(b"the last line ***\n")
+    assert (house.home / "runs/canary/2026-02-28/takes.1/log").read_text() == "got *** ***\n"
+    assert json.loads(house.rows("SELECT outputs FROM step_runs WHERE step = 'hands'")[0]["outputs"]) == {"token": "***", "b64": "***"}
+    assert_disk_clean(house)
+    run = "canary@2026-02-28"
+    for words in (("plan", "canary"), ("plan", "canary", "--env"), ("plan", "canary", "--json"), ("show", "canary"), ("show", "canary", "--json"),
+                  ("status", run), ("status", run, "--json"), ("logs", run), ("logs", run, "says"), ("runs", "--json"), ("check", str(house.pipelines)),
+                  ("doctor",), ("secrets", "list"), ("secrets", "list", "--json"), ("connections", "list", "--json"), ("connections", "test")):
+        done = house(*words, code=None)
+        assert_clean(words, (done.stdout + done.stderr).encode("utf-8", "surrogateescape"))
+    assert "<< secret.api >>" in house("plan", "canary").stdout
+
+
+def test_the_canary_would_be_found(house):
+    """The search finds each value where one is: else all of the above proves nothing."""
+    for value in (CANARY, LONG, PASSWORD, KEY, base64.b64encode(b"x" + CANARY.encode()).decode(), quote(CANARY, safe="")):
+        with pytest.raises(AssertionError):
+            assert_clean("it", b"before " + value.encode() + b" behind")
+
+
+def test_a_run_in_the_foreground_shows_none(house, echo):
+    pipeline(house, echo)
+    house.open()
+    done = house("run", "canary", "--date", "2026-02-28", "--logs", code=None)
+    assert "***" in done.stdout + done.stderr
+    assert_clean("run", (done.stdout + done.stderr).encode("utf-8", "surrogateescape"))
+    assert_disk_clean(house)
+
+
+def test_a_killed_step_leaves_no_value_in_its_output(house):
+    house.pipeline("hang", """
+        steps:
+          - id: a
+            timeout: 2s
+            kill_grace: 1s
+            env: {API: << secret.api >>}
+            bash: 'trap "" TERM; echo "token=$API" >> "$RUNNER_OUTPUT"; echo "$API"; while :; do sleep 0.1; done'
+    """)
+    house("run", "hang", "--date", "2026-02-28", code=1)
+    assert (house.home / "runs/hang/2026-02-28/a.1/log").read_text().startswith("***\n")
+    folder = house.home / "runs/hang/2026-02-28/a.1"
+    for path in folder.iterdir():
+        assert_clean(path, path.read_bytes())
+
+
+def test_a_changed_secret_counts_at_the_next_step_without_a_restart(house):
+    house.pipeline("turn", """
+        steps:
+          - {id: a, env: {API: << secret.pw >>}, bash: 'printf %s "$API" | md5sum > "$ROOM/a"; until [ -e "$ROOM/open" ]; do sleep 0.05; done'}
+          - {id: b, needs: a, env: {API: << secret.pw >>}, bash: 'printf %s "$API" | md5sum > "$ROOM/b"; echo "$API"'}
+    """)
+    child = house.daemon()
+    house("trigger", "turn", "--date", "2026-02-28")
+    house.wait_for(lambda: (house.folder / "a").exists())
+    house.secret("pw", "quite-another-one")
+    house.open()
+    house.wait_for(lambda: house.rows("SELECT state FROM runs")[0]["state"] == "success")
+    house.end(child)
+    assert (house.folder / "a").read_text() != (house.folder / "b").read_text()
+    assert (house.home / "runs/turn/2026-02-28/b.1/log").read_text() == "***\n"
+
+
+def test_a_parameter_or_output_that_looks_like_a_secret_gets_none(house, echo):
+    """Whoever may choose a value must not be able to send himself a password."""
+    house.pipeline("steal", f"""
+        params: {{p: x}}
+        steps:
+          - {{id: a, env: {{V: "<< params.p >>", T: << secret.api >>}}, bash: 'printf %s "$V" > "$ROOM/v"; echo "o=$V" >> "$RUNNER_OUTPUT"'}}
+          - {{id: b, needs: a, http: {{url: "http://127.0.0.1:{echo.server_port}/x", method: POST, body: "<< outputs.a.o >>"}}}}
+          - {{id: c, needs: a, http: {{url: "http://127.0.0.1:{echo.server_port}/x", method: POST, body: "<< params.p >>", headers: {{T: << secret.api >>}}}}}}
+    """)
+    house("run", "steal", "--date", "2026-02-28", "--param", "p=<< secret.pw >>", code=1)
+    assert (house.folder / "v").read_text() == "<< secret.pw >>"
+    assert house.states("steal@2026-02-28") == {"a": "success", "b": "failed", "c": "failed"} and echo.seen == []
+    assert "values are never read as templates" in house("plan", "steal", "--date", "2026-02-28", "--param", "p=<< secret.pw >>", code=1).stderr
+
+
+@pytest.mark.parametrize("where, step", [
+    ("an argument", "{script: x.sh, args: [<< secret.api >>]}"), ("a script", "'echo << secret.api >>'"),
+])
+def test_a_secret_elsewhere_is_refused_before_anything_runs(house, where, step):
+    house.write("home/pipelines/x.sh", "true")
+    house.pipeline("bad", f"steps:\n  - {{id: a, bash: {step}}}\n")
+    done = house("run", "bad", code=1)
+    assert "a secret may not stand here" in done.stderr and "give it as env: {TOKEN: << secret.api >>} and use $TOKEN" in done.stderr
+    assert re.search(r"bad\.yaml:2:\d+", done.stderr)
+
+
+def test_a_called_sql_file_may_hold_none(house):
+    house.write("home/pipelines/q.hql", "select 1;\nselect '<< secret.api >>';\n")
+    house.pipeline("q", "steps:\n  - {id: a, hive: {file: q.hql}}\n")
+    done = house("check", str(house.pipelines / "q.yaml"), code=1)
+    assert "q.hql:2:9: << secret.api >>: a secret may not stand here" in done.stdout + done.stderr
+
+
+def test_unknown_names_are_warnings_and_the_step_says_what_is_missing(house):
+    house("variables", "set", "spool", "/data")
+    house.pipeline("odd", """
+        steps:
+          - {id: a, env: {T: << secret.apy >>}, bash: 'echo << var.spoool >>'}
+          - {id: b, env: {T: << secret.apy >>}, bash: echo never}
+    """)
+    done = house("check", str(house.pipelines / "odd.yaml"))
+    text = done.stdout + done.stderr
+    assert "there is no secret 'apy' here" in text and "did you mean secret.api?" in text and "did you mean var.spool?" in text
+    house("run", "odd", "--date", "2026-02-28", code=1)
+    steps = {step["id"]: step for step in house.json("status", "odd@2026-02-28")["steps"]}
+    assert "spoool" in steps["a"]["reason"]
+    assert "there is no secret apy" in (house.home / "runs/odd/2026-02-28/b.1/log").read_text()
+
+
+def test_variables_and_fields_of_connections_reach_every_text(house):
+    house("variables", "set", "spool", "/data/한글")
+    path = house.home / "connections.yaml"
+    path.write_text("dw: {type: postgres, host: db1.example, port: 5432, password: canary}\n")
+    path.chmod(0o600)
+    house.pipeline("all", """
+        env: {SPOOL: << var.spool >>}
+        steps:
+          - {id: a, when: "<< var.spool != '' >>", bash: 'echo "$SPOOL << var.spool >> << conn.dw.host >>:<< conn.dw.port >>"'}
+          - {id: b, foreach: "<< var.spool.split('/') >>", bash: 'echo << item >>'}
+    """)
+    house("run", "all", "--date", "2026-02-28")
+    assert (house.home / "runs/all/2026-02-28/a.1/log").read_text() == "/data/한글 /data/한글 db1.example:5432\n"
+    house("variables", "set", "spool", "/other")
+    assert "/other" in house("plan", "all", "--date", "2026-02-28").stdout
+
+
+def test_steps_without_secrets_have_no_attendant(house):
+    house.pipeline("plain", "steps:\n  - {id: a, bash: 'tr \"\\\\0\" \" \" < /proc/$PPID/cmdline'}\n")
+    house("run", "plain", "--date", "2026-02-28")
+    text = (house.home / "runs/plain/2026-02-28/a.1/log").read_text()
+    assert "wrapper.sh" in text and "attendant" not in text
