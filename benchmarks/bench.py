@@ -1,6 +1,7 @@
 """All measurements of the core, as ratios against this machine's own limit in the same run.
 
     benchmarks/run [NAME ...]     names: chain fan gap days file start memory check; of the daemon: idle waits same restart inside
+    benchmarks/run load           1000 pipelines every minute for BENCH_MINUTES (10); only when it is named
 
 `limit` is a C loop (limit.c) that starts the same `bash -c ':'` processes and keeps nothing. Ours keeps a durable record,
 a log file and an exit status for each step. Every pair is measured in turn, several times; the median counts.
@@ -19,6 +20,7 @@ import tempfile
 import time
 
 import daemon
+import load
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
@@ -218,6 +220,7 @@ ALL.update({name: lambda b, function=function: function(b, say) for name, functi
 
 def main() -> None:
     chosen = sys.argv[1:] or list(ALL)
+    ALL.update({name: lambda b, function=function: function(b, say) for name, function in load.ALL.items()})  # too long to be one of all
     unknown = [name for name in chosen if name not in ALL]
     if unknown:
         sys.exit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(ALL)}")
