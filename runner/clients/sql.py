@@ -307,14 +307,17 @@ class _Job:
                     raise ClientError(f"no statement gave rows, so there is nothing to write to {self.body['to']}", "end with a SELECT, or leave `to:` out")
                 self.file.finish()
             self._check()
-            if self.together:
-                self._commit(session)
+            watch.begins(None)
         except DatabaseError as error:
             raise self._failed(session, error, watch) from None
         except (ClientError, _Stopped) as error:
-            if self._rolled_back(session) and isinstance(error, ClientError):
-                error.message += "; rolled back"
+            self._rolled_back(session)
+            if self.together:  # also where the connection had to be closed in the middle of a result: that undoes it as well
+                (watch.reason if isinstance(error, _Stopped) else error).message += "; rolled back"
             raise
+        else:
+            if self.together:
+                self._commit(session)
         finally:
             session.close()
 

@@ -52,7 +52,11 @@ class Step:
         return self.end(self.start(connection, sql, **body), code)
 
     def end(self, process, code=0):
-        log, _ = process.communicate(timeout=120)
+        try:
+            log, _ = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         assert process.returncode == code, log
         assert "Traceback" not in log, log
         return log

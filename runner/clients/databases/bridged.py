@@ -54,7 +54,7 @@ def connect(settings: Mapping[str, Any], *, who: str = "runner", python: str = "
     except OSError as error:
         what = "a JDK 11 or newer" if java else "the Python that has the driver"
         raise EnvironmentFault(f"{argv[0]} cannot be started: {error.strerror}", f"`{'java_home' if java else 'python'}:` in the connection names {what}") from None
-    session = Session(child, name)
+    session = Session(child, name, str(settings.get("url") or name))
     try:
         session.open(opening, seconds, java)
     except BaseException:
@@ -121,8 +121,8 @@ class Session:
     dialect = "ansi"
     about = ""
 
-    def __init__(self, child: "subprocess.Popen[bytes]", name: str):
-        self._child, self._name, self._style = child, name, "qmark"
+    def __init__(self, child: "subprocess.Popen[bytes]", name: str, url: str):
+        self._child, self._name, self._url, self._style = child, name, url, "qmark"
         self._writing = threading.Lock()
 
     # ------------------------------------------------------------------------------------------------------------ lines
@@ -170,9 +170,10 @@ class Session:
             status = self._child.wait()
             hint = "it must be a JDK 11 or newer, not a JRE: type java --list-modules | grep jdk.compiler" if java else ""
             return EnvironmentFault(f"{'java' if java else 'the driver'} ended with {status} before it had connected", hint)
+        said = error.message.replace(self._url, self._name)
         if error.code.startswith("28"):
-            return UsageError(f"{self._name} refuses the user: {error.message}", "look at `user:` and `password:` of the connection")
-        return EnvironmentFault(f"{self._name}: {error.message}" + (f" ({error.code})" if error.code else ""), error.hint)
+            return UsageError(f"{self._name} refuses the user: {said}", "look at `user:` and `password:` of the connection")
+        return EnvironmentFault(f"{self._name}: {said}" + (f" ({error.code})" if error.code else ""), error.hint)
 
     def prepare(self, statement: Statement) -> Filled:
         count = iter(range(1, len(statement.binds) + 1))
@@ -188,12 +189,18 @@ class Session:
         for name, value in zip(filled.names, values):
             words += [name, *_value(value)]
         found = self._ask("run", filled.sql, *words)
-        while found[0] != "ok":
-            if found[0] == "row":
-                rows.row(found[1:])
-            else:
-                rows.columns([name or "" for name in found[1::2]], [flag == "i" for flag in found[2::2]])
-            found = self._receive()
+        try:
+            while found[0] != "ok":
+                if found[0] == "row":
+                    rows.row(found[1:])
+                else:
+                    rows.columns([name or "" for name in found[1::2]], [flag == "i" for flag in found[2::2]])
+                found = self._receive()
+        except DatabaseError:
+            raise
+        except BaseException:
+            self.close()  # in the middle of a result
+            raise
         return int(found[1] or -1)
 
     def begin(self) -> None:

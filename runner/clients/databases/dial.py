@@ -8,7 +8,7 @@ from typing import Any, Mapping, Tuple
 
 from runner.clients import net
 from runner.clients.databases import TIMEOUT
-from runner.errors import UsageError
+from runner.errors import RunnerError, UsageError
 
 _ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}  # two minutes of silence on the wire and it is gone
 
@@ -58,8 +58,8 @@ def dial(host: str, port: int, seconds: float) -> socket.socket:
     return found
 
 
-def trouble(error: OSError, host: str, port: int, seconds: float):
+def trouble(error: OSError, host: str, port: int, seconds: float, tls_hint: str = "") -> RunnerError:
     """net.trouble with our own name for the time limit."""
-    found = net.trouble(error, f"{host}:{port}", seconds)
+    found = net.trouble(error, f"{host}:{port}", seconds, tls_hint)
     found.hint = found.hint.replace("`timeout:`", "`connect_timeout:`")
     return found

@@ -111,6 +111,9 @@ class Session:
             return self._execute(filled.sql, tuple(values) or None, rows)
         except pymysql.err.Error as error:
             raise _said(error) from None
+        except BaseException:
+            self.close()  # in the middle of a result
+            raise
 
     def _execute(self, sql: str, values: Any, rows: Rows) -> int:
         cursor = self._inner.cursor()
@@ -157,6 +160,8 @@ class Session:
 
     def close(self) -> None:
         """Without a word when rows are still coming: they would all have to be read first."""
+        if self._inner._result is not None:
+            self._inner._result.unbuffered_active = False
         self._inner._force_close()
 
 

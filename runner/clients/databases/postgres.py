@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from pg8000.core import CoreConnection
 from pg8000.exceptions import DatabaseError as ServerSaid
@@ -44,7 +44,7 @@ def connect(settings: Mapping[str, Any], *, who: str = "runner", **_: str) -> "S
         )
     except OSError as error:  # TLS
         sock.close()
-        raise dial.trouble(error, host, port, seconds) from None
+        raise dial.trouble(error, host, port, seconds, "is it PostgreSQL? look at `host:` and `port:` of the connection") from None
     except Exception as error:  # noqa: BLE001 - another protocol than its own confuses the driver in many ways
         sock.close()
         raise _unwelcome(error, f"{host}:{port}", user, database or user, seconds) from None
@@ -81,6 +81,12 @@ class _Connection(CoreConnection):
     """Hands each row on as it comes, as the server's own text: nothing piles up, and nothing is converted."""
 
     sink: Optional[Rows] = None
+    farewell: Optional[ServerSaid] = None  # why the server ended the session
+
+    def handle_ERROR_RESPONSE(self, data, context):
+        super().handle_ERROR_RESPONSE(data, context)
+        if context.error.args[0].get("V") == "FATAL":
+            self.farewell = context.error
 
     def handle_ROW_DESCRIPTION(self, data, context):
         super().handle_ROW_DESCRIPTION(data, context)
@@ -100,6 +106,12 @@ class _Connection(CoreConnection):
                 cells.append(str(data[at:at + length], "utf-8"))
                 at += length
         self.sink.row(cells)
+
+
+    def handle_NOTICE_RESPONSE(self, data, context):
+        """What RAISE NOTICE and the like say belongs into the log."""
+        said = {part[:1]: part[1:].decode("utf-8", "replace") for part in data.split(b"\0") if part}
+        print(f"{said.get(b'S', 'NOTICE')}: {said.get(b'M', '')}")
 
 
 class Session:
@@ -122,19 +134,28 @@ class Session:
 
     def execute(self, filled: Filled, values: Sequence[Value], rows: Rows) -> int:
         self._inner.sink = rows
-        try:
-            context = self._inner.execute_unnamed(filled.sql, tuple(values))
-        except Error as error:
-            raise _said(error) from None
-        finally:
-            self._inner.sink = None
+        context = self._guarded(lambda: self._inner.execute_unnamed(filled.sql, tuple(values)))
+        self._inner.sink = None
         return context.row_count if context.columns is None else -1
 
     def _command(self, sql: str) -> None:
+        self._inner.sink = None
+        self._guarded(lambda: self._inner.execute_simple(sql))
+
+    def _guarded(self, call: Callable[[], Any]) -> Any:
+        """After anything but an answer of the server the wire is in the middle of something: the connection is of no more use."""
+        if self._inner._usock is None:
+            raise DatabaseError("the connection is closed", code="lost")
         try:
-            self._inner.execute_simple(sql)
-        except Error as error:
+            return call()
+        except ServerSaid as error:
             raise _said(error) from None
+        except Error as error:
+            self.close()
+            raise _said(self._inner.farewell or error) from None
+        except BaseException:
+            self.close()
+            raise
 
     def begin(self) -> None:
         self._command("BEGIN")
