@@ -623,7 +623,7 @@ class Engine:
 
     def _finish(self, active: _Active, step: str, state: str, reason: str, now: datetime) -> None:
         columns: Dict[str, Any] = {}
-        if state == "success" and active.plan.is_expanded(step):
+        if state in ("success", "failed") and active.plan.is_expanded(step):  # a failed one may be allowed to fail
             active.outputs[step] = columns["outputs"] = _gathered(active.plan.children(step), active.outputs)
         self.store.move("step", active.run.id, active.plan.state_of(step), state, now, step=step, reason=reason, **columns)
         active.plan.learn(step, state)

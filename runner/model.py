@@ -360,7 +360,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Command:
-    """What a step kind asks for: words, files for the attempt's folder, variables. No words: nothing to run, or a probe."""
+    """What a step kind asks for: words, files for the attempt's folder, variables. No words: nothing to run, or a probe.
+
+    In the variable PATH, `$PATH` stands for the one that the step has.
+    """
 
     argv: Sequence[str]
     files: Mapping[str, str] = field(default_factory=dict)

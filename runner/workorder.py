@@ -75,7 +75,7 @@ def make_job(
     cwd = _cwd(pipeline, step, strict)
     build = steps.BuildContext(
         folder=folder, cwd=cwd, pipeline_folder=step.folder or pipeline.folder, python=site.python, read=read_file,
-        render=strict, template=step.template, date=run.date, pipeline_path=pipeline.path,
+        render=strict, template=step.template, date=run.date, pipeline_path=pipeline.path, names=context,
     )
     body = steps.render_body(kind, step.body, body_render)
     command = kind.build(step, body, build)
@@ -108,7 +108,7 @@ def _cwd(pipeline: model.Pipeline, step: model.Step, render: Callable[[str], str
 def _environment(pipeline, step, context, render, site: Site, command: model.Command, folder: str) -> Dict[str, str]:
     """The server's, the kind's, the pipeline's, the step's, and last ours: a later one wins."""
     env = {**_inherited(step.inherit_env, site.environ), **config.handed_on(site.environ)}
-    env.update(command.env)
+    env.update({name: value.replace("$PATH", env.get("PATH", "")) if name == "PATH" else value for name, value in command.env.items()})
     for texts in (pipeline.env, step.env):
         env.update({name: render(name, str(value)) for name, value in texts.items()})
     env.update(template.environment(context))

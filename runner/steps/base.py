@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from runner import model
@@ -42,6 +42,7 @@ class BuildContext:
     template: bool = True  # False: the step said `template: false`, nothing is rendered
     date: Optional[model.LogicalDate] = None  # of the run
     pipeline_path: str = ""
+    names: Mapping[str, Any] = field(default_factory=dict)  # what templates may say
 
 
 def text_of(value: Any) -> str:

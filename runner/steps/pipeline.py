@@ -15,6 +15,8 @@ A date runs at most once, so the run may be there already: one that succeeded co
 again, which is what `retries:` and a `rerun` of this step do. `if_exists: fail` refuses, `if_exists: again` makes a further run (`#2`).
 It hands on `run`, the other run's name.
 
+**Exit codes.** None: it has no process. Its reason names the other run and what failed there.
+
 **Traps**
 
 - The pipeline is looked for in the folder of this file, then in the pipelines folder.

@@ -31,6 +31,8 @@ otherwise; then it fails, or with `soft: true` is skipped. `retries:` have no ef
   them must have ended well; `runs: last` asks only for the last. `step:` for one of its steps. `state: ended` takes any end. `if_failed: fail` does not wait for
   somebody to repair it.
 
+**Exit codes.** None: it has no process. It succeeds when all is there, fails with what is missing as its reason, or is skipped.
+
 **Traps**
 
 - A file that is still being written is there: give `stable:` or `done:`.

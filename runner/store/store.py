@@ -421,8 +421,8 @@ def _attempt(row: sqlite3.Row, folder: str) -> model.Attempt:
 
 
 def outputs_of(steps: Iterable[model.StepRun]) -> Dict[str, Mapping[str, Any]]:
-    """Step -> what it handed on, of the steps that succeeded."""
-    return {step.step: step.outputs for step in steps if step.state == "success"}
+    """Step -> what it handed on: of the steps that succeeded, and of mapped ones of which some did."""
+    return {step.step: step.outputs for step in steps if step.state == "success" or step.outputs}
 
 
 def items_of(steps: Iterable[model.StepRun]) -> Dict[str, List[Any]]:

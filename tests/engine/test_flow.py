@@ -138,6 +138,12 @@ def test_a_rerun_of_all_makes_the_items_anew(house):  # noqa: F811
     assert house.store.attempts(row.id, "load[0]")[-1].number == 2
 
 
+def test_items_that_may_fail_leave_a_gap_in_what_is_handed_on(house):  # noqa: F811
+    pipeline = make_pipeline(make_step("load", foreach=["a", "b"], allow_failure=True), make_step("count", ["load"], when="outputs.load.n == ['0', none]"))
+    row, executor = run(house, pipeline, {"load[1]": [1]}, {"load[0]": {"n": "0"}})
+    assert row.state == "success" and house.states(row)["count"] == "success"
+
+
 def test_an_item_is_retried_by_itself(house):  # noqa: F811
     row, executor = run(house, make_pipeline(make_step("load", foreach=["a", "b"], retry=Retry(limit=1, delay=60))), {"load[0]": [1, 0]})
     assert row.state == "success" and executor.started == ["load[0]", "load[1]", "load[0]"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -329,7 +331,7 @@ def test_python_function_keeps_types_in_its_call_file():
     assert command.argv == ["python3", "-u", "/runs/1/call.py"]
     assert json.loads(command.files["call.json"]) == {
         "module": "a.b", "function": "c.d", "args": [1, "2026-11-20"], "kwargs": {"x": None, "y": [True, 1.5], "z": "한"},
-        "paths": ["/etl"],
+        "paths": ["/etl"], "context": {},
     }
 
 
@@ -407,6 +409,35 @@ def test_python_function_gets_types_and_hands_on_what_it_returns(module):
         "('ratio', 0.5, 'float')] (1, '2026-11-20')\n"
     )
     assert (done.returncode, outputs(module.folder)) == (0, {"return": {"rows": 2, "name": "한 '글'"}})
+
+
+def test_python_function_that_wants_the_context_gets_it(module):
+    (Path(module.pipeline_folder) / "marts" / "told.py").write_text("def run(n, context):\n    return {'n': n, **context}\n")
+    names = {"ds": "2026-11-20", "logical_date": datetime(2026, 11, 20), "params": {"region": "KR"}, "outputs": {"a": {"rows": 3}}, "macros": object()}
+    ctx = dataclasses.replace(module, names=names)
+    done = execute(build("python", {"function": "marts.told:run", "args": [1]}, ctx), ctx.folder)
+    assert done.returncode == 0, done.stderr
+    assert outputs(ctx.folder)["return"] == {
+        "n": 1, "ds": "2026-11-20", "logical_date": "2026-11-20T00:00:00", "params": {"region": "KR"}, "outputs": {"a": {"rows": 3}}}
+
+
+@pytest.mark.parametrize("wanted, code", [
+    ("pytest", 0), ("pytest[testing]>=6", 0), ("pytest >= 6.0, < 999", 0), ("pytest~=0.1", 126), ("pytest<2", 126), ("no-such-package", 126), ("PyYAML==6.*", 0),
+    ("pyyaml!=6.*", 126),
+])
+def test_python_looks_for_packages_before_anything_runs(here, wanted, code):
+    ctx = dataclasses.replace(here, python=sys.executable)
+    done = execute(build("python", {"code": "import sys; print('ran', sys.argv[1:])", "args": ["--", "x"], "requires": [wanted]}, ctx), ctx.folder)
+    assert done.returncode == code and (done.stdout == b"ran ['--', 'x']\n") == (code == 0), done.stderr
+    assert code == 0 or done.stderr.startswith(f"error: {sys.executable}: ".encode())
+
+
+def test_python_in_a_virtual_environment(here):
+    (Path(here.pipeline_folder) / "env" / "bin").mkdir(parents=True)
+    (Path(here.pipeline_folder) / "env" / "bin" / "python").symlink_to(sys.executable)
+    command = build("python", {"code": "", "venv": "env"}, here)
+    assert command.argv[0] == f"{here.pipeline_folder}/env/bin/python"
+    assert command.env["PATH"] == f"{here.pipeline_folder}/env/bin:$PATH" and command.env["VIRTUAL_ENV"] == f"{here.pipeline_folder}/env"
 
 
 def test_python_function_that_returns_none_hands_nothing_on(module):
