@@ -36,6 +36,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 PIECE = 1 << 20  # bytes: of a read, and of the pipe where the kernel allows it
 PAUSES = (1.0, 2.0, 4.0)  # seconds between tries to reach the KDC before the command
 SHARE = 0.5  # of a ticket's life, after which a new one is got
+SHORTEST = 2.0  # seconds between two tickets, however short they are
 _F_SETPIPE_SZ = 1031
 
 
@@ -99,11 +100,11 @@ class Ticket:
 
     def _renew(self, life: float) -> None:
         """A new ticket from the keytab each time: so the KDC's renew life is no limit."""
-        wait = life * SHARE
+        wait = max(life * SHARE, SHORTEST)
         while not self._over.wait(wait):
             try:
                 life = self._get()
-                wait = life * SHARE
+                wait = max(life * SHARE, SHORTEST)
             except kerberos.KinitFailed as error:
                 wait = min(max(life / 10, 1.0), 60.0)
                 if not self._over.is_set():

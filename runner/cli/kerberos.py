@@ -15,7 +15,7 @@ from runner.site import kerberos
 OK, WARN, FAIL = "ok", "warn", "FAIL"
 Found = Tuple[str, str, str, str]  # level, area, text, remedy
 INSTALL = "install krb5-workstation (RHEL) or krb5-user (Debian)"
-SKEW = 5  # seconds that need no word
+SKEW, TOO_MUCH = 5, 300  # seconds: that need no word; that no service accepts, unless clockskew says so
 
 
 def examine(config: Config, environ: Mapping[str, str], principal: str, keytab: str, clock: Clock) -> Iterator[Found]:
@@ -85,7 +85,8 @@ def _ticket(principal: str, keytab: str, environ: Mapping[str, str], clock: Cloc
     yield OK, "ticket", f"the KDC gave one for {_span(ticket.end - ticket.start)}{renewable}", ""
     skew = max(ticket.start - after, before - 1 - ticket.start, 0.0)
     if skew > SKEW:
-        yield WARN, "clock", f"the KDC's clock differs by {_span(int(skew))}: beyond clockskew (300 s by default) no ticket is good", "chronyc sources"
+        level = FAIL if skew > TOO_MUCH else WARN
+        yield level, "clock", f"the KDC's clock differs by {_span(int(skew))}: beyond clockskew ({TOO_MUCH} s by default) no service takes a ticket", "chronyc sources"
     else:
         yield OK, "clock", "agrees with the KDC's", ""
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import stat
-import tempfile
 from typing import Any, Dict, Optional
 
 from runner.errors import EnvironmentFault
@@ -29,6 +28,8 @@ def write(home: str, name: str, key: str, value: Optional[str]) -> None:
 
     A new file takes the place of the old one with mode 0600: a reader sees either.
     """
+    import tempfile  # here: most commands change no such file
+
     path = os.path.join(home, name)
     text = _text(path)
     _loaded(path, text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import struct
-import subprocess
 from typing import BinaryIO, List, Mapping, NamedTuple, Tuple
 
 CCACHE = "krb5cc"  # in the attempt's folder
@@ -35,6 +34,8 @@ def kinit(principal: str, keytab: str, cache: str, environ: Mapping[str, str], s
 
     `started` is handed the process, so that it can be ended. Raises KinitFailed.
     """
+    import subprocess  # here: `runner plan` only wants the name of the cache
+
     check_keytab(keytab)
     fresh = f"{cache}.new"
     try:
@@ -62,6 +63,8 @@ def kinit(principal: str, keytab: str, cache: str, environ: Mapping[str, str], s
     try:
         os.chmod(fresh, 0o600)
         ticket = read_ticket(fresh)
+        if ticket.end <= ticket.start:
+            raise KinitFailed(f"kinit: the ticket has ended before it began: this server's clock is behind the KDC's ({principal})", _hint("skew"))
         os.replace(fresh, cache)
     except (OSError, ValueError) as error:
         raise KinitFailed(f"kinit: its ticket cannot be read: {error}") from None

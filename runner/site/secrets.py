@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import subprocess
 from typing import Any, Dict, List, Mapping, Sequence, Set
 
 from runner import config
@@ -47,6 +45,9 @@ def get_all(names: Sequence[str], home: str, environ: Mapping[str, str]) -> Dict
 
 def _asked(name: str, command: str, environ: Mapping[str, str]) -> str:
     """The first line that `secrets_command NAME` prints. What it printed is never told."""
+    import shlex  # here: every check of a template imports this module
+    import subprocess
+
     try:
         words = shlex.split(command)
         words[0] = os.path.expanduser(words[0])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -236,3 +238,23 @@ def test_doctor_names_each_fault_with_its_remedy(krunner, kdc, tmp_path):
     down = Kdc(tmp_path / "down")
     found = doctor(krunner, "--principal", "etl", "--keytab", down.keytab("etl"), code=1, KRB5_CONFIG=str(down.conf))
     assert "Cannot contact any KDC" in found["ticket", "FAIL"]["text"] and "firewall" in found["ticket", "FAIL"]["remedy"]
+
+
+@pytest.mark.skipif(not shutil.which("faketime"), reason="clocks that differ: apt-get install faketime")
+@pytest.mark.parametrize("offset, area, level, said", [
+    ("+2m", "clock", "warn", "differs by 1"), ("-2m", "clock", "warn", "differs by 1"), ("+20m", "clock", "FAIL", "differs by 19 min"),
+    ("-20m", "ticket", "FAIL", "this server's clock is behind the KDC's"),
+])
+def test_doctor_sees_that_the_clocks_differ(krunner, tmp_path, offset, area, level, said):
+    far = Kdc(tmp_path / "far", 600)
+    far.conf.write_text(far.conf.read_text().replace("clockskew = 5", "clockskew = 300"))
+    keytab = far.keytab("etl")
+    far.start()
+    try:
+        done = subprocess.run(
+            ["faketime", "-f", offset, *krunner.words("doctor", "kerberos", "--principal", "etl", "--keytab", keytab, "--json")],
+            env={**krunner.env, "KRB5_CONFIG": str(far.conf)}, cwd=krunner.folder, stdout=subprocess.PIPE, timeout=60)
+    finally:
+        far.stop()
+    found = {(each["area"], each["level"]): each for each in json.loads(done.stdout)}
+    assert said in found[area, level]["text"] and "chronyc" in found[area, level]["remedy"]

@@ -127,6 +127,6 @@ def test_doctor_names_a_file_that_others_may_read(call, tmp_path):
 
 
 def test_a_home_that_cannot_be_written_is_told(call, tmp_path, monkeypatch):
-    monkeypatch.setattr("runner.site.files.tempfile.mkstemp", lambda **_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr("tempfile.mkstemp", lambda **_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(EnvironmentFault, match="No space left"):
         call(site.variables, "set", "a", "b")
