@@ -15,13 +15,12 @@ import os
 import queue
 import sys
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Deque, Dict, List, Mapping, Optional, Tuple
 
-from runner.clients.probes import Seen
+from runner.clients.probes import CLOCK, Seen
 
 HUNG_SECONDS = 120.0  # a look that takes longer is told
 MOST_TOGETHER = 500
@@ -75,7 +74,7 @@ class Prober:
             self._look()
 
     def _sleep(self) -> float:
-        tick = time.monotonic()
+        tick = CLOCK.monotonic()
         nearest = min(self._due[0][0] if self._due else tick + 60, self._next_hung if any(self._busy.values()) else tick + 60)
         return max(nearest - tick, 0.0)
 
@@ -100,10 +99,10 @@ class Prober:
         lane, limit = module.lane(probe)
         self._limits[lane] = limit
         self._waits[request["id"]] = _Wait({**request, "probe": probe}, module, lane)
-        heapq.heappush(self._due, (time.monotonic(), request["id"]))
+        heapq.heappush(self._due, (CLOCK.monotonic(), request["id"]))
 
     def _look(self) -> None:
-        tick = time.monotonic()
+        tick = CLOCK.monotonic()
         lanes = []
         while self._due and self._due[0][0] <= tick:
             _, name = heapq.heappop(self._due)
@@ -129,7 +128,7 @@ class Prober:
                 name = waiting.popleft()
                 wait = self._waits.get(name)
                 if wait is not None:
-                    wait.since, module = time.monotonic(), wait.module
+                    wait.since, module = CLOCK.monotonic(), wait.module
                     batch.append((name, wait))
                 if module is not None and self._limits[lane] > 1 and len(batch) >= max(1, (len(waiting) + len(batch)) // self._limits[lane]):
                     break
@@ -166,7 +165,7 @@ class Prober:
         else:
             self._say(name, wait, seen.missing)
             every = float(wait.request["every"])
-            heapq.heappush(self._due, (time.monotonic() + (every if seen.again is None else seen.again), name))
+            heapq.heappush(self._due, (CLOCK.monotonic() + (every if seen.again is None else seen.again), name))
 
     def _say(self, name: str, wait: _Wait, missing: str) -> None:
         if missing != wait.said:

@@ -1,6 +1,7 @@
 """Starts another pipeline for the same date, and waits until its run has ended.
 
 ```yaml
+params: {region: KR}
 steps:
   - id: segments
     pipeline: {name: customer_segments, params: {region: "<< params.region >>"}}

@@ -307,7 +307,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def attempts_and_processes_agree(self):
         if hasattr(self, "engine"):
-            running = [row["folder"] for row in self.rows("SELECT folder FROM attempts WHERE ended_at IS NULL")]
+            running = [os.path.join(self.folder, row["folder"]) for row in self.rows("SELECT folder FROM attempts WHERE ended_at IS NULL")]
             assert sorted(running) == sorted(self.world.live), "the database and the processes disagree"
             assert not self.rows("SELECT 1 FROM attempts WHERE ended_at IS NULL GROUP BY run_id, step HAVING count(*) > 1")
             assert len(self.rows("SELECT 1 FROM attempts WHERE state = 'running'")) == len(self.rows("SELECT 1 FROM step_runs WHERE state = 'running'"))

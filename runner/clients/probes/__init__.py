@@ -11,6 +11,10 @@ from __future__ import annotations
 
 from typing import Any, Mapping, NamedTuple, Optional
 
+from runner.clock import Clock
+
+CLOCK = Clock()
+
 
 class Seen(NamedTuple):
     """`ready`: what the step hands on; `missing`: what is not there yet; `failed`: why it never will be."""

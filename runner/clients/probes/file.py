@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
-import time
 from typing import Any, Dict, List, Mapping, Tuple
 
-from runner.clients.probes import Seen
+from runner.clients.probes import CLOCK, Seen
 from runner.mounts import mount_of
 
 AT_ONCE = 4
@@ -47,14 +46,14 @@ def _at_rest(probe: Mapping[str, Any], memory: Dict[str, Any], paths: List[str],
     age, stable = float(probe.get("age", 0)), float(probe.get("stable", 0))
     if age:
         path = max(paths, key=lambda each: found[each].st_mtime)
-        left = age - (time.time() - found[path].st_mtime)
+        left = age - (CLOCK.now().timestamp() - found[path].st_mtime)
         if left > 0:
             return Seen(missing=f"{path} changed a moment ago", again=left)
     if stable:
         now = {path: (found[path].st_size, found[path].st_mtime_ns) for path in paths}
         if memory.get("seen") != now:
-            memory["seen"], memory["tick"] = now, time.monotonic()
-        left = stable - (time.monotonic() - memory["tick"])
+            memory["seen"], memory["tick"] = now, CLOCK.monotonic()
+        left = stable - (CLOCK.monotonic() - memory["tick"])
         if left > 0:
             return Seen(missing=f"{paths[0]} is not at rest yet", again=min(left + 0.01, stable))
     return Seen(ready={"path": paths[0], "paths": paths, "count": len(paths), "bytes": sum(each.st_size for each in found.values())})
