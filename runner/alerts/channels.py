@@ -74,14 +74,6 @@ def load(home: str) -> Book:
     return _Reader(path_of(home)).book(files.read(home, FILE))
 
 
-def names(home: str) -> frozenset:
-    """The names of the channels; empty when the file cannot be used."""
-    try:
-        return frozenset(load(home).channels)
-    except EnvironmentFault:
-        return frozenset()
-
-
 def listed(value: Any) -> List[str]:
     """One text or a list of them."""
     return [str(each) for each in value] if isinstance(value, (list, tuple)) else [str(value)] if value else []

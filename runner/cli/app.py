@@ -57,11 +57,9 @@ class App:
 
     def site(self):
         """What the meaning of a pipeline file depends on besides its text."""
-        from runner.alerts import channels
         from runner.spec.check import Site
 
-        names = channels.names(self.config.home)
-        return Site(self.config.timezone, self.config.logical_date, frozenset(self.config.pools), names or None, self.config.home, self.config.secrets_command)
+        return Site(self.config.timezone, self.config.logical_date, frozenset(self.config.pools), self.config.home, self.config.secrets_command)
 
     def pipeline_path(self, reference: str) -> str:
         """The file behind a name or a path. Raises NotFound that names near ones."""

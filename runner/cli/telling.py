@@ -11,6 +11,7 @@ from runner import daemonlock, model, ownership
 from runner.alerts import channels
 from runner.alerts.recorder import Recorder
 from runner.cli.app import App
+from runner.errors import RunnerError
 
 END_SECONDS = 10.0  # a run that has ended waits so long for its alerts; the sender goes on without it
 LOOK_SECONDS = 1.0
@@ -25,6 +26,7 @@ class Telling:
         self._app = app
         self.recorder: Optional[Recorder] = Recorder(app.config.home) if wanted else None
         self._child: Optional[subprocess.Popen] = None
+        self._mine = False  # this run has something to tell
         self._over = threading.Event()
         self._thread: Optional[threading.Thread] = None
 
@@ -35,7 +37,10 @@ class Telling:
             self._thread.start()
 
     def _watch(self) -> None:
-        store = self._app.store()
+        try:
+            store = self._app.store()
+        except RunnerError:  # the run itself has met the same, and said so
+            return
         try:
             while not self._over.wait(LOOK_SECONDS):
                 self._look(store)
@@ -45,7 +50,6 @@ class Telling:
     def _look(self, store) -> None:
         from runner.alerts import late
         from runner.definitions import Definitions
-        from runner.errors import RunnerError
 
         app = self._app
         try:
@@ -54,6 +58,9 @@ class Telling:
             if nearest is not None and nearest <= now:
                 late.look(store, Definitions(store, app.site()), self.recorder, now, lambda run, spec: "no daemon runs", lambda line: None)
             if self.recorder.news:
+                self._mine = True
+            due = store.alerts.next_at()
+            if due is not None and due <= now:  # also what an earlier run could not send
                 self._send()
         except RunnerError:  # a full disk, say: the run itself will say so, and what waits stays in the database
             pass
@@ -78,22 +85,24 @@ class Telling:
             if self.recorder.news:
                 ownership.ring(self._app.config.engines_folder, alive.owner)
             return
+        until = self._app.clock.monotonic() + END_SECONDS
         store = self._app.store()
         try:
             self._look(store)
-            self._wait()
+            self._wait(until)
             if self.recorder.news:  # the sender had begun before the last of it
                 self._look(store)
-                self._wait()
+                self._wait(until)
             waiting = sum(count for count, _ in store.alerts.waiting().values())
-            if self._child is not None and waiting:
+            if self._mine and waiting:
                 self._app.say(f"  {waiting} alert{'s' * (waiting != 1)} could not be sent yet: runner alert log")
         finally:
             store.close()
 
-    def _wait(self) -> None:
+    def _wait(self, until: float) -> None:
+        """For its own alerts only: those of others are not its business."""
         try:
-            if self._child is not None:
-                self._child.wait(END_SECONDS)
+            if self._child is not None and self._mine:
+                self._child.wait(max(until - self._app.clock.monotonic(), 0.0))
         except subprocess.TimeoutExpired:
             pass

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Callable, Mapping, Optional, Tuple
 from zoneinfo import ZoneInfo
 
-from runner import engine, model, queue
+from runner import engine, faults, model, queue
 from runner.alerts import channels, late
 from runner.alerts.recorder import Recorder
 from runner.clock import UTC
@@ -50,6 +50,7 @@ class Alerting:
             self._child = None
         nearest = self._store.alerts.next_at()
         if nearest is not None and nearest <= now:
+            faults.point("alerting.send")
             self._child = start_sender(self._config.home, self._environ, self._say)
 
     def _why(self, run: model.Run, spec: model.Pipeline, now: datetime, blocked: str) -> str:

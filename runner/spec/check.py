@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequ
 from runner import model, steps
 from runner.errors import EnvironmentFault, InvalidPipeline
 from runner.model import Problem
+from runner.site import channel_names
 from runner.spec import build, flow, merge, nodes, parts, schema, shape, values, words
 from runner.spec.graph import Graph
 from runner.spec.notes import Notes, Path
@@ -31,8 +32,7 @@ class Site:
     timezone: str
     logical_date: str = "due"
     pools: Optional[FrozenSet[str]] = None  # names of the site's pools; None: they are not known here
-    channels: Optional[FrozenSet[str]] = None  # names of the site's alert channels; None: they are not known here
-    home: str = ""  # where its variables, secrets and connections are; "": they are not known here
+    home: str = ""  # where its variables, secrets, connections and channels are; "": they are not known here
     secrets_command: str = ""
 
 
@@ -169,7 +169,7 @@ class _Second:
             values.check_catchup(data, notes)
             values.check_late(data, notes)
         values.check_deadline(data, (), notes)
-        self._channels = site.channels
+        self._home = site.home
         self._tell(data, ())
         self._defaults = defaults = data.get("defaults") if isinstance(data.get("defaults"), dict) else {}
         for key in ("env", "cwd"):  # which steps these reach, and so what is upstream, is not one thing
@@ -251,9 +251,10 @@ class _Second:
 
     def _tell(self, said: Mapping[str, Any], path: Path) -> None:
         """`on_failure` and its kin: the names of channels, the templates of a hook."""
-        values.check_tell(said, path, self._channels, self._notes)
-        for event in model.EVENTS:
-            hook = said.get(f"on_{event}")
+        hooks = {event: said[f"on_{event}"] for event in model.EVENTS if said.get(f"on_{event}")}
+        if hooks and self._home:
+            values.check_tell(hooks, path, channel_names(self._home), self._notes)
+        for event, hook in hooks.items():
             if isinstance(hook, dict):
                 self.texts.check(hook.get("bash"), path + (f"on_{event}", "bash"), frozenset())
 

@@ -105,7 +105,7 @@ def _check(path: str, site: Any) -> Dict[str, Any]:
     except OSError as error:
         problem = Problem(path, 1, 1, f"cannot be read: {error.strerror}", f"type: ls -l {path}")
         return {"seen": {path: None}, "problems": [asdict(problem)], "summary": None}
-    result = check_text(raw, path=path, name=name_of(path), site=Site(site.timezone, site.logical_date, _names(site, "pools"), _names(site, "channels"), *_apart(site)), shown=path)
+    result = check_text(raw, path=path, name=name_of(path), site=Site(site.timezone, site.logical_date, _pools(site), *_apart(site)), shown=path)
     seen.update({file: _stat(file) for file in result.files})
     return {
         "seen": seen, "problems": [asdict(problem) for problem in result.problems],
@@ -168,13 +168,13 @@ def _same(seen: Mapping[str, Optional[List[int]]]) -> bool:
 
 def _key(site: Any) -> str:
     """An answer holds for this version of runner and these settings only."""
-    names = [_names(site, kind) for kind in ("pools", "channels")] + [_apart(site) + (changed_at(_apart(site)[0]),)]
+    names = [_pools(site), _apart(site) + (changed_at(_apart(site)[0]),)]
     return "|".join((runner.__version__, _code_time(), site.timezone, site.logical_date, *("?" if each is None else ",".join(sorted(each)) for each in names)))
 
 
-def _names(site: Any, kind: str) -> Optional[FrozenSet[str]]:
-    names = getattr(site, kind, None)
-    return None if names is None else frozenset(names)
+def _pools(site: Any) -> Optional[FrozenSet[str]]:
+    pools = getattr(site, "pools", None)
+    return None if pools is None else frozenset(pools)
 
 
 def _apart(site: Any) -> Tuple[str, str]:

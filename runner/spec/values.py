@@ -78,10 +78,9 @@ def check_late(data: Mapping[str, Any], notes: Notes) -> None:
         notes.add_effect(("on_late",), "on_late: without deadline: has no effect", 'add deadline: "06:00", or remove it')
 
 
-def check_tell(said: Any, path: Path, known: Optional[FrozenSet[str]], notes: Notes) -> None:
+def check_tell(hooks: Mapping[str, Any], path: Path, known: Optional[FrozenSet[str]], notes: Notes) -> None:
     """Names of channels: a warning only, since the server that will run it may have others. `known` None: they are not known here."""
-    for event in model.EVENTS if isinstance(said, dict) and known is not None else ():
-        body = said.get(f"on_{event}")
+    for event, body in hooks.items() if known is not None else ():
         place = path + (f"on_{event}",)
         if isinstance(body, dict):
             body, place = body.get("alert"), place + ("alert",)

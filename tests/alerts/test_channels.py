@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from runner import site
 from runner.alerts import channels
 from runner.errors import EnvironmentFault
 
@@ -24,6 +25,7 @@ GOOD = """
 def test_a_whole_file(home):
     home.alerts(GOOD)
     book = channels.load(str(home.folder))
+    assert site.channel_names(str(home.folder)) == frozenset(book.channels)
     assert {name: each.kind for name, each in book.channels.items()} == {"ops": "smtp", "당직": "webhook", "sms": "command", "pager": "command"}
     assert book.default == {"failure": ("ops", "sms"), "late": ("당직",)}
     assert (book.summary_at, book.summary_to, book.more_than, book.within) == ((8, 0), ("ops",), 3, 30.0)
@@ -38,14 +40,14 @@ def test_where_a_channel_leads_is_shown_without_its_secret(home):
 
 
 def test_no_file_is_an_empty_book(home):
-    assert channels.load(str(home.folder)) == channels.Book() and channels.names(str(home.folder)) == frozenset()
+    assert channels.load(str(home.folder)) == channels.Book() and site.channel_names(str(home.folder)) is None
 
 
 def test_a_file_that_others_may_read_is_refused(home):
     home.alerts(GOOD, mode=0o640)
     with pytest.raises(EnvironmentFault, match="others may read it") as caught:
         channels.load(str(home.folder))
-    assert "chmod 600" in caught.value.hint and channels.names(str(home.folder)) == frozenset()
+    assert "chmod 600" in caught.value.hint and site.channel_names(str(home.folder)) is None
 
 
 @pytest.mark.parametrize("text, said, hint", [
