@@ -24,12 +24,12 @@ from types import FunctionType, ModuleType
 from typing import Any, Callable, Dict, Mapping
 
 from runner import errors
-from runner.steps import bash, email, hive, http, noop, page, pipeline, python, spark_submit, sql, ssh, wait
+from runner.steps import bash, email, hive, http, noop, page, pipeline, python, sftp, spark_submit, sql, ssh, wait
 from runner.steps.base import REQUEST, BuildContext, CalledFile, locate
 
 __all__ = ["KINDS", "REQUEST", "BuildContext", "CalledFile", "by_client", "get", "locate", "manual", "render_body"]
 
-KINDS: Dict[str, ModuleType] = {module.KIND: module for module in (bash, python, spark_submit, hive, sql, ssh, http, email, wait, pipeline, noop)}
+KINDS: Dict[str, ModuleType] = {module.KIND: module for module in (bash, python, spark_submit, hive, sql, ssh, sftp, http, email, wait, pipeline, noop)}
 
 
 def get(kind: str) -> ModuleType:

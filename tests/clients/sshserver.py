@@ -17,7 +17,7 @@ PROGRAMS = ("/usr/sbin/sshd", "/usr/bin/sshd")
 class SshServer:
     """sshd for the user of the tests; `body` holds what a step needs to come in."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, extra=""):
         program = next((path for path in PROGRAMS if os.path.exists(path)), None)
         if not program or not shutil.which("ssh"):
             pytest.skip("no sshd here: install openssh-server for the tests of ssh and sftp")
@@ -30,7 +30,7 @@ class SshServer:
         shutil.copy(folder / "id.pub", folder / "authorized_keys")
         (folder / "config").write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile none\nAuthorizedKeysFile {folder}/authorized_keys\n"
-            "StrictModes no\nUsePAM no\nPasswordAuthentication no\nMaxStartups 100\nSubsystem sftp internal-sftp\n")
+            f"StrictModes no\nUsePAM no\nPasswordAuthentication no\nMaxStartups 100\nSubsystem sftp internal-sftp\n{extra}")
         if os.getuid() == 0:
             os.makedirs("/run/sshd", exist_ok=True)
         self.process = subprocess.Popen([program, "-D", "-e", "-f", folder / "config"], stdin=subprocess.DEVNULL, stderr=open(folder / "log", "wb"))

@@ -74,7 +74,7 @@ def here(tmp_path):
 
 
 def test_kinds_are_in_the_order_of_the_manual():
-    assert list(steps.KINDS) == ["bash", "python", "spark-submit", "hive", "sql", "ssh", "http", "email", "wait", "pipeline", "noop"]
+    assert list(steps.KINDS) == ["bash", "python", "spark-submit", "hive", "sql", "ssh", "sftp", "http", "email", "wait", "pipeline", "noop"]
 
 
 @pytest.mark.parametrize("module", steps.KINDS.values(), ids=list(steps.KINDS))
@@ -111,6 +111,7 @@ GOOD = [
     ("hive", "select 1;"),
     ("hive", {"file": "x.hql", "hivevar": {"dt": "<< ds >>", "n": 1}, "client": "spark-sql"}),
     ("ssh", {"host": "<< params.host >>", "port": 22, "run": "x", "shell": ["sh", "-e"], "env": {"A": 1}, "reconnect": "5m"}),
+    ("sftp", {"host": "h", "put": ["a", "b*"], "to": "in/<< ds >>/", "if_exists": "skip", "done": "x"}),
     ("http", "https://rates.example/v1"),
     ("http", {"url": "https://x/<< ds >>", "json": [1, {"a": None}], "params": {"a": [1, "b"]}, "status": [200, "404-409"], "timeout": "5m"}),
     ("email", {"connection": "mail", "to": ["a@b.c"], "cc": "d@e.f", "subject": "<< ds >>", "body": "x", "attach": "*.csv"}),
@@ -136,6 +137,8 @@ BAD = [
     ("hive", {"sql": "x", "client": "impala"}),
     ("ssh", "uptime"),
     ("ssh", {"host": "h", "run": "x", "password": "x"}),
+    ("sftp", {"host": "h", "put": "a"}),
+    ("sftp", {"host": "h", "put": "a", "to": "b", "if_exists": "append"}),
     ("http", {"url": "https://x", "method": "post"}),
     ("http", {"url": "https://x", "extract": {"a": 1}}),
     ("email", "a@b.c"),
