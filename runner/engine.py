@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from runner import acts, faults, model, plan, queue, template, workorder
+from runner import acts, faults, model, plan, queue, retries, template, workorder
 from runner.alerts.recorder import Recorder
 from runner.clock import Clock
 from runner.config import Config
@@ -317,9 +317,9 @@ class Engine:
         step = active.plan.spec_of(live.step)
         ended, outputs, chosen = self._ended(active, live, report)
         tries = active.plan.tries_of(live.step)
-        verdict = plan.judge(step, ended, tries, now, f"{active.run.name}/{live.step}/{live.number}")
+        verdict = retries.judge(step, ended, tries, now, f"{active.run.name}/{live.step}/{live.number}")
         if active.plan.stopping and verdict.step == "retry_wait":
-            verdict = plan.Verdict("killed", "killed", verdict.reason)
+            verdict = retries.Verdict("killed", "killed", verdict.reason)
         reason = verdict.reason
         if report.leftovers:
             reason = (reason + "; " if reason else "") + "left processes in the background: ended"
@@ -339,17 +339,17 @@ class Engine:
     def _ended(self, active: _Active, live: _Live, report: Report):
         """What a report means, what the step hands on, and for a branch who goes on."""
         if live.cause == "timeout":
-            return plan.Ended("expired" if live.waits else "timeout", report.exit_code, live.reason), {}, None
+            return retries.Ended("expired" if live.waits else "timeout", report.exit_code, live.reason), {}, None
         if live.cause == "stopped":
-            return plan.Ended("stopped", report.exit_code, live.reason), {}, None
+            return retries.Ended("stopped", report.exit_code, live.reason), {}, None
         if report.how != "exited" or report.exit_code != 0:
-            return plan.Ended(report.how, report.exit_code, report.reason), {}, None
+            return retries.Ended(report.how, report.exit_code, report.reason), {}, None
         try:
             outputs = process.read_outputs(report.folder) if report.outputs is None else report.outputs
             step = active.plan.spec_of(live.step)
-            return plan.Ended("exited", 0), outputs, plan.chosen_of(active.pipeline, step, outputs) if step.branch else None
+            return retries.Ended("exited", 0), outputs, plan.chosen_of(active.pipeline, step, outputs) if step.branch else None
         except (ValueError, OSError) as error:
-            return plan.Ended("refused", 0, str(error)), {}, None
+            return retries.Ended("refused", 0, str(error)), {}, None
 
     # ------------------------------------------------------------------------------------------------------- waiting
 

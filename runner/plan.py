@@ -1,4 +1,4 @@
-"""Every decision, and nothing else: which step may start, what an ended attempt means, when a run is over.
+"""Every decision about one run, and nothing else: which step may start, how its steps end without an attempt, when it is over.
 
 No clock, no database, no process: time and facts are arguments, decisions are return values. `RunPlan` keeps counts per
 step, so that the work of a whole run is linear in its steps and edges.
@@ -6,187 +6,14 @@ step, so that the work of a whole run is linear in its steps and edges.
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
-from runner.model import STEP_TERMINAL, Pipeline, Retry, Step, mapped, mapped_id, parent_of
-
-WAIT, GO = "wait", "go"
-NEVER_RETRY_EXITS = (126, 127)  # not executable, not found: the same again helps nobody
-
-
-# ------------------------------------------------------------------------------------------------------ trigger rules
-
-
-@dataclass
-class Upstream:
-    """How the steps that a step needs have ended so far. An allowed failure counts as success."""
-
-    total: int = 0
-    success: int = 0
-    failed: int = 0  # failed and killed
-    skipped: int = 0
-    upstream_failed: int = 0
-
-    @property
-    def bad(self) -> int:
-        return self.failed + self.upstream_failed
-
-    @property
-    def done(self) -> bool:
-        return self.success + self.bad + self.skipped == self.total
-
-    def count(self, state: str, allowed: bool) -> None:
-        """Take in the end of one upstream step."""
-        if state == "success" or (allowed and state == "failed"):
-            self.success += 1
-        elif state in ("failed", "killed"):
-            self.failed += 1
-        elif state == "skipped":
-            self.skipped += 1
-        else:
-            self.upstream_failed += 1
-
-
-def verdict(rule: str, up: Upstream) -> str:
-    """go, wait, skipped or upstream_failed (semantics D33).
-
-    one_* fire as soon as they are true; a failure that settles the answer settles it at once; a skip waits for all,
-    so that the answer does not depend on who ended first.
-    """
-    if up.total == 0:
-        return GO
-    return _RULES[rule](up)
-
-
-def _all_success(up: Upstream) -> str:
-    if up.bad:
-        return "upstream_failed"
-    if not up.done:
-        return WAIT
-    return "skipped" if up.skipped else GO
-
-
-def _all_done(up: Upstream) -> str:
-    return GO if up.done else WAIT
-
-
-def _all_failed(up: Upstream) -> str:
-    if up.success or up.skipped:
-        return "skipped"
-    return GO if up.done else WAIT
-
-
-def _one_success(up: Upstream) -> str:
-    if up.success:
-        return GO
-    if not up.done:
-        return WAIT
-    return "upstream_failed" if up.bad else "skipped"
-
-
-def _one_failed(up: Upstream) -> str:
-    if up.bad:
-        return GO
-    return "skipped" if up.done else WAIT
-
-
-def _none_failed(up: Upstream) -> str:
-    if up.bad:
-        return "upstream_failed"
-    return GO if up.done else WAIT
-
-
-def _none_failed_min_one_success(up: Upstream) -> str:
-    if up.bad:
-        return "upstream_failed"
-    if not up.done:
-        return WAIT
-    return GO if up.success else "skipped"
-
-
-def _none_skipped(up: Upstream) -> str:
-    if up.skipped:
-        return "skipped"
-    return GO if up.done else WAIT
-
-
-_RULES = {
-    "all_success": _all_success,
-    "all_done": _all_done,
-    "always": _all_done,
-    "all_failed": _all_failed,
-    "one_success": _one_success,
-    "one_failed": _one_failed,
-    "none_failed": _none_failed,
-    "none_failed_min_one_success": _none_failed_min_one_success,
-    "none_skipped": _none_skipped,
-}
-
-# ------------------------------------------------------------------------------------------------------------ retries
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How an attempt ended. `how`: exited | timeout | lost | stopped (by a person) | refused (could not be started) | expired (a wait)."""
-
-    how: str
-    exit_code: Optional[int] = None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What an ended attempt makes of its step: attempt state, step state, and when it runs again."""
-
-    attempt: str
-    step: str
-    reason: str
-    retry_at: Optional[datetime] = None
-
-
-def retry_delay(retry: Retry, tries: int, key: str) -> float:
-    """Seconds before the next attempt after `tries` of them. The jitter comes from `key`, so that it is repeatable."""
-    delay = retry.delay
-    if retry.backoff != 1:  # max_delay bounds the growth, never a plain delay that somebody chose to be long
-        delay = min(max(retry.max_delay, retry.delay), retry.delay * retry.backoff ** (tries - 1))
-    if retry.jitter:
-        share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 0xFFFFFFFF
-        delay *= 1 + retry.jitter * (2 * share - 1)
-    return delay
-
-
-def judge(step: Step, ended: Ended, tries: int, now: datetime, key: str) -> Verdict:
-    """The step's next state after an attempt (semantics D34). `tries` counts this attempt."""
-    if ended.how == "stopped":
-        return Verdict("killed", "killed", ended.reason or "stopped")
-    if ended.how == "exited" and ended.exit_code == 0:
-        return Verdict("success", "success", ended.reason)
-    if ended.how == "exited" and step.skip_exit is not None and ended.exit_code == step.skip_exit:
-        return Verdict("skipped", "skipped", f"exit {ended.exit_code}")
-    if ended.how == "expired" and step.body.get("soft"):
-        return Verdict("skipped", "skipped", ended.reason)
-    attempt = "lost" if ended.how == "lost" else "failed"
-    reason = ended.reason or (f"exit {ended.exit_code}" if ended.how == "exited" else ended.how)
-    if tries > step.retry.limit or not _may_retry(step, ended):
-        return Verdict(attempt, "failed", reason)
-    return Verdict(attempt, "retry_wait", reason, now + timedelta(seconds=retry_delay(step.retry, tries, key)))
-
-
-def _may_retry(step: Step, ended: Ended) -> bool:
-    if ended.how in ("refused", "expired"):  # a wait had all its time
-        return False
-    if ended.how == "lost":
-        return step.on_lost == "retry"
-    if ended.how == "timeout":
-        return True
-    if ended.exit_code in NEVER_RETRY_EXITS or ended.exit_code in step.retry.not_on_exit:
-        return False
-    return step.retry.on_exit is None or ended.exit_code in step.retry.on_exit
-
+from runner.model import STEP_TERMINAL, Pipeline, Step, mapped, mapped_id, parent_of
+from runner.rules import GO, WAIT, Upstream, verdict
+from runner.weights import weights
 
 # ---------------------------------------------------------------------------------------------------------- decisions
 
@@ -575,55 +402,6 @@ def chosen_of(pipeline: Pipeline, step: Step, outputs: Mapping[str, Any]) -> Lis
         if name not in followers:
             raise ValueError(f"branch: {name} is no step that needs {step.id}: " + (_some(followers, 5) or "there is none"))
     return names
-
-
-# ------------------------------------------------------------------------------------------------------------- weight
-
-
-def weights(pipeline: Pipeline) -> Dict[str, int]:
-    """Step -> the weight by which it competes for slots.
-
-    weight_rule absolute: its own; downstream: with those of all that follow it, near or far; upstream: of all before it.
-    """
-    own = {step.id: step.priority_weight for step in pipeline.steps}
-    if pipeline.weight_rule == "absolute":
-        return own
-    edges: Dict[str, List[str]] = {step.id: [] for step in pipeline.steps}
-    for step in pipeline.steps:
-        for need in step.needs:
-            if pipeline.weight_rule == "downstream":
-                edges[need].append(step.id)
-            else:
-                edges[step.id].append(need)
-    reach: Dict[str, int] = {}  # as bits by position in the file: a whole set in one number, joined by `|`
-    bit = {step.id: 1 << i for i, step in enumerate(pipeline.steps)}
-    for step_id in _far_first(edges):
-        reach[step_id] = bit[step_id]
-        for other in edges[step_id]:
-            reach[step_id] |= reach[other]
-    if set(own.values()) == {1}:
-        return {step_id: bin(bits).count("1") for step_id, bits in reach.items()}
-    ordered = [step.priority_weight for step in pipeline.steps]
-    return {step_id: sum(w for i, w in enumerate(ordered) if bits >> i & 1) for step_id, bits in reach.items()}
-
-
-def _far_first(edges: Mapping[str, Sequence[str]]) -> List[str]:
-    """Each after all that its edges lead to; no recursion, a chain may hold thousands."""
-    out: List[str] = []
-    left = {step_id: len(others) for step_id, others in edges.items()}
-    back: Dict[str, List[str]] = {step_id: [] for step_id in edges}
-    for step_id, others in edges.items():
-        for other in others:
-            back[other].append(step_id)
-    queue = [step_id for step_id, count in left.items() if not count]
-    while queue:
-        step_id = queue.pop()
-        out.append(step_id)
-        for other in back[step_id]:
-            left[other] -= 1
-            if not left[other]:
-                queue.append(other)
-    return out
 
 
 # -------------------------------------------------------------------------------------------------------------- rerun

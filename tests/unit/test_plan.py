@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import model, plan
+from runner import model, plan, retries, rules, weights
 from runner.model import Retry
 from tests.conftest import make_pipeline, make_step
 
@@ -38,30 +38,30 @@ def oracle(rule, states):
 def test_every_rule_for_one_and_two_upstreams_is_what_the_oracle_says(rule):
     for count in (1, 2):
         for states in itertools.product(ENDS, repeat=count):
-            up = plan.Upstream(total=count)
+            up = rules.Upstream(total=count)
             for state in states:
                 up.count(state, allowed=False)
-            assert plan.verdict(rule, up) == oracle(rule, list(states)), (rule, states)
+            assert rules.verdict(rule, up) == oracle(rule, list(states)), (rule, states)
 
 
 @pytest.mark.parametrize("rule", model.TRIGGER_RULES)
 def test_an_early_answer_never_differs_from_the_answer_at_the_end(rule):
     for states in itertools.product(ENDS, repeat=3):
-        up = plan.Upstream(total=3)
+        up = rules.Upstream(total=3)
         early = None
         for state in states:
             up.count(state, allowed=False)
-            answer = plan.verdict(rule, up)
-            if early is None and answer != plan.WAIT:
+            answer = rules.verdict(rule, up)
+            if early is None and answer != rules.WAIT:
                 early = answer
         assert early == oracle(rule, list(states)), (rule, states)
 
 
 def test_one_rules_fire_before_the_others_have_ended():
-    up = plan.Upstream(total=2)
+    up = rules.Upstream(total=2)
     up.count("failed", allowed=False)
-    assert plan.verdict("one_failed", up) == plan.GO
-    assert plan.verdict("all_done", up) == plan.WAIT
+    assert rules.verdict("one_failed", up) == rules.GO
+    assert rules.verdict("all_done", up) == rules.WAIT
 
 
 def test_an_allowed_failure_lets_followers_go_and_the_run_succeed():
@@ -158,12 +158,12 @@ def test_a_held_step_lets_others_pass_and_goes_on_when_let_go():
 def test_weight_rules(rule, first, expected):
     steps = [make_step("a"), make_step("b", ["a"], priority_weight=2), make_step("c", ["b", "a"], priority_weight=3), make_step("x", priority_weight=4)]
     pipeline = make_pipeline(*steps, weight_rule=rule)
-    assert plan.weights(pipeline) == expected and max(expected, key=expected.get) == first
+    assert weights.weights(pipeline) == expected and max(expected, key=expected.get) == first
 
 
 def test_weights_of_a_chain_of_thousands_need_no_recursion():
     steps = [make_step(f"s{i}", [f"s{i-1}"] if i else []) for i in range(3000)]
-    found = plan.weights(make_pipeline(*steps, weight_rule="downstream"))
+    found = weights.weights(make_pipeline(*steps, weight_rule="downstream"))
     assert found["s0"] == 3000 and found["s2999"] == 1
 
 
@@ -188,7 +188,7 @@ def test_a_stop_kills_what_waits_and_starts_nothing():
 
 
 def judge(step, how="exited", code=1, tries=1):
-    return plan.judge(step, plan.Ended(how, code), tries, NOW, "k")
+    return retries.judge(step, retries.Ended(how, code), tries, NOW, "k")
 
 
 def test_a_failure_is_retried_after_the_delay_until_the_limit():
@@ -200,14 +200,14 @@ def test_a_failure_is_retried_after_the_delay_until_the_limit():
 
 def test_backoff_doubles_up_to_the_cap():
     retry = Retry(limit=9, delay=60, backoff=2, max_delay=200)
-    assert [plan.retry_delay(retry, n, "k") for n in (1, 2, 3, 4)] == [60, 120, 200, 200]
+    assert [retries.retry_delay(retry, n, "k") for n in (1, 2, 3, 4)] == [60, 120, 200, 200]
 
 
 def test_jitter_stays_inside_its_share_and_is_repeatable():
     retry = Retry(limit=9, delay=100, jitter=0.1)
-    delays = [plan.retry_delay(retry, 1, f"run/{n}") for n in range(200)]
+    delays = [retries.retry_delay(retry, 1, f"run/{n}") for n in range(200)]
     assert all(90 <= delay <= 110 for delay in delays) and len(set(delays)) > 100
-    assert plan.retry_delay(retry, 1, "x") == plan.retry_delay(retry, 1, "x")
+    assert retries.retry_delay(retry, 1, "x") == retries.retry_delay(retry, 1, "x")
 
 
 @pytest.mark.parametrize(
