@@ -35,8 +35,15 @@ def spawn(job: Job) -> int:
         os.makedirs(job.folder, 0o750)
     except FileExistsError:  # the same attempt once more, after a crash
         pass
-    for name, text in job.files.items():
-        _place(os.path.join(job.folder, name), text)
+    try:
+        for name, text in job.files.items():
+            _place(os.path.join(job.folder, name), text)
+        return _spawned(job)
+    except ValueError:
+        raise OSError(errno.EINVAL, "it holds a NUL, or half a character, which no command can be given", _odd_one(job)) from None
+
+
+def _spawned(job: Job) -> int:
     if not os.path.isdir(job.cwd):
         raise NotADirectoryError(errno.ENOENT, "the folder (cwd) does not exist", job.cwd)
     faults.point("process.before_spawn")
@@ -44,6 +51,18 @@ def spawn(job: Job) -> int:
     pid = _start((SHELL, WRAPPER, job.folder, boot_id(), job.cwd, *words), env)
     faults.point("process.after_spawn")
     return pid
+
+
+def _odd_one(job: Job) -> str:
+    """The variable, argument or file whose text the kernel refuses. JSON may bring such: "\\u0000"."""
+    def odd(text: str) -> bool:
+        try:
+            return b"\0" in os.fsencode(text)
+        except UnicodeEncodeError:
+            return True
+
+    words = (*job.env.items(), *((f"argument {i}", word) for i, word in enumerate(job.argv)), *job.files.items())
+    return next((name for name, text in words if odd(text)), job.folder)
 
 
 def _attended(job: Job) -> Tuple[Sequence[str], Mapping[str, str]]:
@@ -135,7 +154,9 @@ def read_outputs(folder: str) -> dict:
 def _read_output_line(out: dict, line: str, number: int) -> None:
     if line.lstrip().startswith("{"):
         try:
-            out.update(json.loads(line))
+            found = json.loads(line)
+            json.dumps(found, ensure_ascii=False).encode("utf-8")  # half a character, "\\ud800", is no text
+            out.update(found)
         except ValueError:
             raise ValueError(f"$RUNNER_OUTPUT line {number}: neither key=value nor JSON: {line[:80]}") from None
         return

@@ -100,6 +100,28 @@ def test_a_missing_working_folder_is_refused_with_its_name(tmp_path, executor):
     assert report.how == "refused" and "/nowhere/at/all" in report.reason
 
 
+@pytest.mark.parametrize("text", ["a\0b", "half \ud800"])
+@pytest.mark.parametrize("place", ["env", "argv", "files"])
+def test_a_text_that_no_command_can_be_given_is_refused_with_its_name(tmp_path, executor, place, text):
+    """JSON that a step hands on may hold such; a file may hold a NUL."""
+    from dataclasses import replace
+
+    made = job(tmp_path / "a.1", "true")
+    changed = {"env": {**made.env, "V": text}, "argv": (*made.argv, text), "files": {**made.files, "V": text}}
+    executor.start(replace(made, **{place: changed[place]}))
+    report = wait_one(executor)
+    if place == "files" and "\0" in text:
+        assert report.exit_code == 0
+    else:
+        assert report.how == "refused" and report.reason.endswith("which no command can be given: " + ("argument 4" if place == "argv" else "V"))
+
+
+def test_outputs_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "output").write_text('{"x": "a\\ud800b"}\n')
+    with pytest.raises(ValueError, match="line 1"):
+        process.read_outputs(str(tmp_path))
+
+
 def test_a_missing_program_ends_with_127_and_says_so_in_the_log(tmp_path, executor):
     folder = str(tmp_path / "a")
     executor.start(Job(argv=("no-such-program",), env=ENV, cwd="/tmp", folder=folder))
