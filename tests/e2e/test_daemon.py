@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from datetime import datetime, timedelta, timezone
@@ -65,7 +66,8 @@ def test_after_an_outage_the_latest_runs_and_the_others_leave_a_row_that_says_wh
     house.wait_lines(1)
     house.wait_all_ended()
     rows = house.rows("SELECT state, reason FROM runs ORDER BY due_at")
-    assert [row["state"] for row in rows[:5]] == ["missed"] * 4 + ["success"] and "catchup: last" in rows[0]["reason"]
+    states = "".join(row["state"][0] for row in rows)
+    assert re.fullmatch("m{4,5}s+", states) and "catchup: last" in rows[0]["reason"]  # the minute may have changed meanwhile
     dues = [from_text(row["due_at"]) for row in house.rows("SELECT due_at FROM runs ORDER BY due_at")]
     house.check_dues("mart", dues[0], dues[-1])
     house.check_promises()
@@ -515,18 +517,18 @@ def test_a_pull_that_changes_many_files_at_once(house):
 
 
 def test_a_removed_and_a_renamed_pipeline_keep_their_history(house):
-    path = house.pipeline("mart", "schedule: '* * * * *'\n" + ONE)
+    path = house.pipeline("mart", "schedule: '@yearly'\n" + ONE)
     house.daemon()
-    house("trigger", "mart", "--date", MIDNIGHT, "--wait")
+    house("trigger", "mart", "--date", day(1), "--wait")
     os.replace(path, house.pipelines / "shop.yaml")
     known(house, "shop")
     house.wait_for(lambda: house.rows("SELECT 1 FROM pipelines WHERE name = 'mart' AND gone_at IS NOT NULL AND next_due IS NULL"))
-    assert f"mart@{MIDNIGHT}" in house("runs", "mart").stdout
-    house("rerun", f"mart@{MIDNIGHT}", "--all", "--wait")
-    house("trigger", "shop", "--date", MIDNIGHT, "--wait")
+    assert f"mart@{day(1)}" in house("runs", "mart").stdout
+    house("rerun", f"mart@{day(1)}", "--all", "--wait")
+    house("trigger", "shop", "--date", day(1), "--wait")
     os.replace(house.pipelines / "shop.yaml", path)
     house.wait_for(lambda: house.rows("SELECT 1 FROM pipelines WHERE name = 'mart' AND gone_at IS NULL AND next_due IS NOT NULL"))
-    assert house.lines() == [f"{run} a {number}" for run, number in ((f"mart@{MIDNIGHT}", 1), (f"mart@{MIDNIGHT}", 2), (f"shop@{MIDNIGHT}", 1))]
+    assert house.lines() == [f"{run} a {number}" for run, number in ((f"mart@{day(1)}", 1), (f"mart@{day(1)}", 2), (f"shop@{day(1)}", 1))]
 
 
 def test_a_run_keeps_the_definition_it_began_with_also_in_the_next_daemon(house):

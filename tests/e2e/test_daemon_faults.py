@@ -26,7 +26,9 @@ DAEMON = {  # point -> at which of its passes it is killed, at which it gets an 
 }
 ADOPTION = {"engine.recovers": ((1, 3), (1, 3))}  # passed by the second daemon
 OTHERS = {  # point -> the test that kills there
-    name: "test_clean.py" for name in ("clean.committed", "clean.moved", "clean.packed", "clean.named", "backup.written")
+    **dict.fromkeys(("clean.committed", "clean.moved", "clean.packed", "clean.named", "backup.written"), "e2e/test_clean.py"),
+    "alerts.sent": "alerts/test_sender.py",
+    "alerting.send": "e2e/test_alerts.py",
 }
 RUNS = {"chain@2026-01-01", "once@2026-01-02", "twice@2026-01-02", "fill@2026-01-01", "fill@2026-01-02", "fill@2026-01-03"}
 
@@ -47,7 +49,7 @@ def test_each_named_point_has_its_tests():
                     named |= set(re.findall(r"faults\.point\(\"([\w.]+)\"\)", text.read()))
     assert named == set(DAEMON) | set(ADOPTION) | set(OTHERS)
     for name, file in OTHERS.items():
-        with open(os.path.join(ROOT, "tests", "e2e", file), encoding="utf-8") as text:
+        with open(os.path.join(ROOT, "tests", file), encoding="utf-8") as text:
             assert f'"{name}:' in text.read(), f"{file} does not test {name}"
 
 
