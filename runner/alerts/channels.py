@@ -74,6 +74,32 @@ def load(home: str) -> Book:
     return _Reader(path_of(home)).book(files.read(home, FILE))
 
 
+class Kept:
+    """The file for a process that lives long: read again when it has changed."""
+
+    def __init__(self, home: str):
+        self._home = home
+        self._seen: Any = ()
+        self._found: Any = None
+
+    def book(self) -> Book:
+        """As `load`."""
+        try:
+            about = os.stat(path_of(self._home))
+            seen = (about.st_mtime_ns, about.st_size, about.st_ino, about.st_mode)
+        except OSError:
+            seen = None
+        if seen != self._seen:
+            self._seen = seen
+            try:
+                self._found = load(self._home) if seen else Book()
+            except EnvironmentFault as fault:
+                self._found = fault
+        if isinstance(self._found, EnvironmentFault):
+            raise self._found
+        return self._found
+
+
 def listed(value: Any) -> List[str]:
     """One text or a list of them."""
     return [str(each) for each in value] if isinstance(value, (list, tuple)) else [str(value)] if value else []

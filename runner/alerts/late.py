@@ -13,7 +13,7 @@ from runner import model, schedule
 from runner.alerts import deadlines
 from runner.alerts.recorder import Recorder, facts_of
 from runner.clock import to_text
-from runner.errors import InvalidPipeline
+from runner.errors import EnvironmentFault, InvalidPipeline
 from runner.store.alerts import Deadline
 
 
@@ -69,10 +69,15 @@ def look_for_unmade(store, definitions, recorder: Recorder, now: datetime, reaso
     """Due times that nobody made a run of, although their deadline has passed; `reason` says why not."""
     late = 0
     for row in store.pipelines.due(now, 200):
-        pipeline = definitions.get(row.definition)
-        if not (pipeline.deadline and pipeline.schedule):
+        try:
+            pipeline = definitions.get(row.definition)
+            if not (pipeline.deadline and pipeline.schedule):
+                continue
+            date = schedule.date_of(pipeline.schedule, pipeline.logical_date, pipeline.timezone, row.next_due)
+        except EnvironmentFault:
+            raise
+        except Exception:  # noqa: BLE001 - a schedule that cannot be worked out: whoever makes the runs says so
             continue
-        date = schedule.date_of(pipeline.schedule, pipeline.logical_date, pipeline.timezone, row.next_due)
         at, key = deadlines.moment_of(pipeline.deadline, date), key_of(row.name, date.due, "")
         if at > now or store.alerts.known(key):
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from runner import model
 from runner.alerts import channels
@@ -19,9 +19,7 @@ class Recorder:
     """For one process; `news` is set when something was written, and taken back by whoever sends it."""
 
     def __init__(self, home: str):
-        self._home = home
-        self._seen: Any = None
-        self._default: Optional[Mapping[str, Tuple[str, ...]]] = {}
+        self.book = channels.Kept(home).book
         self.news = False
 
     def note(self, store, run: model.Run, pipeline: model.Pipeline, step: Optional[str], state: str, reason: str, number: Optional[int], now: datetime) -> None:
@@ -32,11 +30,13 @@ class Recorder:
         tell = event and self.whom(pipeline, step, event)
         if not tell:
             return
-        facts = facts_of(pipeline, run)
-        if step is None:
-            facts.update(_run_facts(store, run, pipeline, state, reason))
-        else:
-            facts.update(_step_facts(store, run, pipeline, step, state, reason, number))
+        facts = {**facts_of(pipeline, run), "state": state, "reason": reason, "step": step}
+        try:
+            facts.update(_run_facts(store, run, pipeline, state, reason) if step is None else _step_facts(store, run, pipeline, step, state, reason, number))
+        except EnvironmentFault:  # of the database: the change itself is not written either
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is odd about it, the run goes on and somebody is told
+            facts["reason"] = f"{reason} (more is not known: {type(error).__name__}: {error})"
         key = "/".join(str(part) for part in (run.name, step, number, event, to_text(now)) if part)
         self.add(store, tell, key, event, now, facts, run=run.name, pipeline=pipeline.name, step=step or "")
 
@@ -70,24 +70,11 @@ class Recorder:
 
     def _site(self, event: str) -> Optional[model.Tell]:
         """What alerts.yaml says; while it has a fault this is left open, so that nothing is lost by it."""
-        default = self._read()
-        if default is None:
+        try:
+            default = self.book().default
+        except EnvironmentFault:
             return model.Tell((channels.DEFAULT,))
         return model.Tell(default[event]) if event in default else None
-
-    def _read(self) -> Optional[Mapping[str, Tuple[str, ...]]]:
-        try:
-            about = os.stat(channels.path_of(self._home))
-            seen = (about.st_mtime_ns, about.st_size, about.st_ino, about.st_mode)
-        except OSError:
-            seen = None
-        if seen != self._seen:
-            self._seen = seen
-            try:
-                self._default = channels.load(self._home).default if seen else {}
-            except EnvironmentFault:
-                self._default = None
-        return self._default
 
 
 def facts_of(pipeline: model.Pipeline, run: model.Run) -> Dict[str, Any]:

@@ -123,10 +123,12 @@ class Sender:
 
     def _send(self, channel: channels.Channel, batch: List[Alert], others: List[Alert]) -> bool:
         began = self._clock.monotonic()
-        message = self._message(batch)
+        message = Message(batch[0].key, batch[0].run or batch[0].pipeline, "")
         try:
+            message = self._message(batch)
             detail = deliver.send(channel, message, self._config.home, self._environ)
-        except RunnerError as error:
+        except Exception as caught:  # noqa: BLE001 - also a fault of ours must not keep the others waiting
+            error = _as_ours(caught)
             self._put_off(channel.name, others, error, self._clock.now(), self._clock.monotonic() - began, message, tried=batch)
             return False
         faults.point("alerts.sent")
@@ -176,12 +178,14 @@ class Sender:
         try:
             text, env, cwd = self._hook(alert)
             detail, outcome = deliver.execute(["bash", "-c", text], {**env, **deliver.variables(message)}, message.text, cwd, HOOK_SECONDS), "sent"
-        except RunnerError as error:
-            detail, outcome = error.message + (f"; {error.hint}" if error.hint else ""), "given_up"
-            self.failed += 1
-            self._say(f"hook of {alert.run or alert.pipeline}: {detail}")
         except InvalidPipeline as error:
             detail, outcome = f"its definition: {error.problems[0].message}", "given_up"
+        except Exception as caught:  # noqa: BLE001 - as in _send
+            error = _as_ours(caught)
+            detail, outcome = error.message + (f"; {error.hint}" if error.hint else ""), "given_up"
+        if outcome == "given_up":
+            self.failed += 1
+            self._say(f"hook of {alert.run or alert.pipeline}: {detail}")
         with self._store.transaction():
             self._store.alerts.end([alert], outcome, self._clock.now(), detail)
             self._log(channels.BASH, message, 1, outcome, detail, self._clock.monotonic() - began)
@@ -204,6 +208,11 @@ class Sender:
         if not alert.step:
             env.pop("RUNNER_STEP", None)
         return site.no_secret(template.render(text, context)), env, pipeline.folder
+
+
+def _as_ours(error: Exception) -> RunnerError:
+    """What went wrong, in words."""
+    return error if isinstance(error, RunnerError) else RunnerError(f"a fault of runner itself: {type(error).__name__}: {error}")
 
 
 def last_lines(path: str) -> List[str]:

@@ -13,7 +13,7 @@ from typing import Callable, Mapping, Optional, Tuple
 from zoneinfo import ZoneInfo
 
 from runner import engine, faults, model, queue
-from runner.alerts import channels, late
+from runner.alerts import late
 from runner.alerts.recorder import Recorder
 from runner.clock import UTC
 from runner.config import Config
@@ -59,7 +59,7 @@ class Alerting:
     def _see_summary(self, now: datetime) -> None:
         """Once a day, also later than its time when no daemon lived then."""
         try:
-            book, self._fault = channels.load(self._config.home), ""
+            book, self._fault = self.recorder.book(), ""
         except EnvironmentFault as error:
             if error.message != self._fault:
                 self._fault = error.message

@@ -208,7 +208,7 @@ class _Life:
                 self._see_due()  # somebody may have made a run ahead of its time
                 self._alerting.recorder.news = True  # or left something to be told
             if self._alerting.recorder.news:
-                self._alerting.send(self._clock.now())
+                self._tell_people()
             if (leaving == DRAIN and not self._engine.live) or (leaving == KILL and self._engine.idle):
                 return 0
 
@@ -271,15 +271,20 @@ class _Life:
         self._lock.beat()
         self._notify.alive()
         self._chores.look(now, tick)
-        if self.guard.reason:  # by a wrong clock everything would be late
-            self._alerting.send(now)
-        else:
-            self._alerting.look(now, self._engine.blocked, self._engine.draining)
+        self._tell_people()
         self._see_due()
         if self._watchdog.is_dead(self._timer.beats, tick):
             self._log.error("the timer's thread is dead: ending, so that a new daemon begins")
             return False
         return True
+
+    def _tell_people(self) -> None:
+        """Deadlines, the summary, and what waits to be sent. By a wrong clock everything would be late."""
+        now = self._clock.now()
+        if self.guard.reason:
+            self._alerting.send(now)
+        else:
+            self._alerting.look(now, self._engine.blocked, self._engine.draining)
 
     def _tell(self, event: Event) -> None:
         words = [f"run {event.run.name}"]

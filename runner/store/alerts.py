@@ -57,7 +57,7 @@ class Alerts:
         """In the caller's transaction; False when this channel is told of it already."""
         found = self._db.execute(
             "insert_alert", key=key, channel=channel, event=event, at=to_text(at), pipeline=pipeline, run=run, step=step,
-            body=json.dumps(body, ensure_ascii=False, default=str),
+            body=json.dumps(body, ensure_ascii=False, default=str).encode("utf-8", "replace").decode(),
         )
         return found.rowcount == 1
 

@@ -162,3 +162,10 @@ def test_a_transaction_that_is_undone_tells_nothing(house):
             house.recorder.note(house.home.store, run, pipeline, None, "failed", "x", None, house.home.clock.now())
             raise EnvironmentFault("the disk is full")
     assert house.told() == []
+
+
+def test_something_odd_about_a_run_stops_neither_it_nor_the_telling(house, monkeypatch):
+    monkeypatch.setattr("runner.alerts.recorder._run_facts", lambda *_: 1 / 0)
+    assert house.play("on_failure: ops" + STEPS, {"a": [1]}) == [("failure", "", "ops")]
+    assert house.home.store.run_by_id(house.run.id).state == "failed"
+    assert house.alert().body["reason"] == "failed: a (more is not known: ZeroDivisionError: division by zero)"

@@ -158,6 +158,15 @@ def test_a_log_that_was_compressed_or_is_gone_stops_nothing(home, web):
     assert [each["log"] for each in web.texts()] == ["옛 줄", ""]
 
 
+def test_a_fault_of_our_own_is_a_failure_like_another_and_keeps_nobody_waiting(home, web):
+    hook(home, web)
+    home.add("odd", body={"zone": "Nowhere/Land"}, at=home.clock.now() - timedelta(seconds=1))
+    home.add("k1", "duty")
+    home.alerts(f"channels:\n  ops: {{webhook: {{url: {web.url}}}}}\n  duty: {{webhook: {{url: {web.url}}}}}\n")
+    assert home.send() == 1
+    assert home.log() == [("ops", "failed", 1), ("duty", "sent", 1)] and "a fault of runner itself: ZoneInfoNotFoundError" in home.said[0]
+
+
 # --------------------------------------------------------------------------------------------------------------- hooks
 
 
