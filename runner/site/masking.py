@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import os
 import re
 from typing import Iterable, Iterator, List, Set, Tuple
 from urllib.parse import quote, quote_plus
@@ -101,6 +102,10 @@ def _spellings(value: str) -> Iterator[bytes]:
         percent = {quote(said, safe=""), quote(said), quote_plus(said)}
         percent |= {re.sub("%[0-9A-F]{2}", lambda found: found.group().lower(), text) for text in percent}
         yield said
+        try:
+            yield os.fsencode(line)  # in the server's own encoding, such as EUC-KR
+        except UnicodeEncodeError:
+            pass
         yield from (text.encode("utf-8", "surrogateescape") for text in percent.union(_escaped(line), _escaped(said.decode("latin-1"))))
 
 

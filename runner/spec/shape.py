@@ -272,6 +272,8 @@ def _value_hint(path: Path, wanted: Sequence[str], value: Any) -> str:
         return f"write [{', '.join(value.split()) if isinstance(value, str) else value}]"
     if "string" in wanted and isinstance(value, (bool, int, float)):
         return f'quote it: "{_shown(value)}"'
+    if key == "kerberos":
+        return "write kerberos: {principal: etl@REALM, keytab: /etc/etl.keytab}, or false for none"
     if "object" in wanted and isinstance(value, (list, str)):
         return _mapping_hint(key, value)
     if "array" in wanted and isinstance(value, dict):

@@ -11,7 +11,7 @@ from runner.spec import words
 from runner.spec.notes import Notes, Path
 
 HINT = "give it as env: {{TOKEN: << secret.{0} >>}} and use $TOKEN"
-_FILES = {"secret": "secrets.yaml", "var": "variables.yaml", "conn": "connections.yaml"}
+_REMEDY = {"secret": "type: runner secrets set {}", "var": "type: runner variables set {} VALUE", "conn": "add it to connections.yaml in RUNNER_HOME"}
 _WORDS = {"secret": "secret", "var": "variable", "conn": "connection"}
 
 
@@ -49,7 +49,7 @@ class SiteNames:
             return "", ""
         if name[1] not in listed:
             near = words.nearest(name[1], sorted(listed))
-            hint = f"did you mean {name[0]}.{near}?" if near else f"add it to {self._home}/{_FILES[name[0]]}, unless the file is for another server"
+            hint = f"did you mean {name[0]}.{near}?" if near else _REMEDY[name[0]].format(name[1]) + "   unless the file is for another server"
             return f"there is no {_WORDS[name[0]]} {name[1]!r} here", hint
         if name[0] == "conn" and len(name) > 2 and name[2] not in known.connections[name[1]]:
             return f"connection {name[1]} has no {name[2]!r}", "it has " + ", ".join(known.connections[name[1]])

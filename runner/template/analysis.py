@@ -114,6 +114,9 @@ def _of_site(name: str, text: str, references: FrozenSet[str]) -> List[Fault]:
         hint = "write << secret.NAME >> with nothing else in the tag: what is put around it stands outside"
         return [] if _SECRET.fullmatch(text.strip()) else [("a secret stands alone in its tag", hint)]
     asked = [reference.split(".") for reference in references if reference.startswith(name + ".")]
+    airflow = next((path for path in asked if len(path) > 2 and path[1] in ("value", "json")), None) if name == "var" else None
+    if airflow:
+        return [(f"var.{airflow[1]} is Airflow's word", f"write << var.{'.'.join(airflow[2:])} >>")]
     if name == "var":
         return [] if asked else [("var alone is nothing", "write << var.NAME >>")]
     if not asked or any(len(path) < 3 for path in asked):

@@ -14,7 +14,6 @@ from runner.template.names import NAMES
 
 _XCOM = "write << outputs.STEP.KEY >>; a step hands values on by writing key=value lines to $RUNNER_OUTPUT"
 WORDS = {  # words of other systems -> ours
-    "var": "write << params.NAME >>, or $NAME from env:", "conn": "write << params.NAME >>, or $NAME from env:",
     "ti": _XCOM, "task_instance": _XCOM,
     "dag": "write << pipeline >>", "dag_run": "write << run.name >>, or << params.NAME >> for its conf",
     "task": "write << step >>", "env": "write $NAME: the environment reaches every step",
