@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,8 +84,11 @@ def make_job(
                          **{name: text for name, text in command.files.items() if name != steps.REQUEST}} if taken.secrets else {})
     environ = _environment(pipeline, step, context, lambda name, text: taken.in_env(name, render(text)), site, command, folder)
     order = taken.order(body, steps.by_client(kind)) if command.argv else {}
-    ticket = sitevalues.kerberos(step.kerberos, site.principal, site.keytab, strict, pipeline.folder) if command.argv else {}
-    if ticket:
+    ticket = sitevalues.kerberos(step.kerberos, site.principal, site.keytab, strict, pipeline.folder) if command.argv or command.probe else {}
+    if ticket and not command.argv:  # the prober looks in now and then, with a ticket that all who wait share
+        environ["KRB5CCNAME"] = "FILE:" + kerberos.shared(ticket["principal"], ticket["keytab"], site.home)
+        environ["RUNNER_TICKET"] = json.dumps(ticket, ensure_ascii=False)
+    elif ticket:
         order["kerberos"] = ticket
         environ["KRB5CCNAME"] = "FILE:" + os.path.join(folder, kerberos.CCACHE)
     return model.Job(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import struct
 from typing import BinaryIO, List, Mapping, NamedTuple, Tuple
 
 CCACHE = "krb5cc"  # in the attempt's folder
+FRESH = 300  # seconds by which the KDC's clock may be ahead of ours
 PATIENCE = 30.0  # seconds for one kinit: a KDC that drops packets never answers
 _PASSING = re.compile(r"contact any KDC|resolve network address|unable to reach|timed out|refused|unreachable|no route|temporar", re.I)
 _TIMES = struct.Struct(">4I")
@@ -69,6 +71,27 @@ def kinit(principal: str, keytab: str, cache: str, environ: Mapping[str, str], s
     except (OSError, ValueError) as error:
         raise KinitFailed(f"kinit: its ticket cannot be read: {error}") from None
     return ticket
+
+
+def shared(principal: str, keytab: str, home: str) -> str:
+    """The cache of all that wait with that principal: a look every few minutes is no reason for a ticket of its own."""
+    return os.path.join(home, "cache", f"{CCACHE}-{hashlib.sha256(f'{principal} {keytab}'.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}")
+
+
+def keep_fresh(principal: str, keytab: str, cache: str, environ: Mapping[str, str], now: float) -> None:
+    """A ticket in `cache` with half of its life before it; several may ask at once. Raises KinitFailed."""
+    import fcntl
+
+    os.makedirs(os.path.dirname(cache), 0o750, exist_ok=True)
+    with open(cache + ".lock", "a", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            ticket = read_ticket(cache)
+            if ticket.start - FRESH <= now < ticket.end - (ticket.end - ticket.start) * 0.5:
+                return
+        except (OSError, ValueError):
+            pass
+        kinit(principal, keytab, cache, environ)
 
 
 def check_keytab(keytab: str) -> None:

@@ -210,6 +210,32 @@ def test_a_killed_step_leaves_no_ticket(krunner, kdc, ignores):
     assert "timeout" in step["reason"] and log(krunner, "hang@2026-02-28", "a").startswith("there\n") and left(krunner) == []
 
 
+def test_what_waits_looks_with_a_ticket_that_it_shares(krunner, kdc):
+    """Three looks of two steps over more than a ticket's life, each with a ticket that holds; a wrong keytab is what is missing."""
+    tools = krunner.folder / "tools"
+    tools.mkdir()
+    (tools / "hdfs").write_text("""#!/bin/sh
+klist -s && klist | sed -n 's/^Default principal: //p' >> "$TOLD" || echo none >> "$TOLD"
+[ "$(wc -l < "$TOLD")" -gt 12 ] && echo '-rw-r--r--   3 etl hadoop       1024 2026-02-28 01:00 /data/x'
+""")
+    (tools / "hdfs").chmod(0o755)
+    krunner.env.update(PATH=f"{tools}:{krunner.env['PATH']}", TOLD=str(krunner.folder / "told"))
+    krunner.write("waits.yaml", f"""
+        kerberos: {{principal: etl/here, keytab: {kdc.etl}}}
+        steps:
+          - {{id: a, wait: {{hdfs: /data/x, every: 1s}}}}
+          - {{id: b, wait: {{hdfs: /data/x, every: 2s}}}}
+          - {{id: c, wait: {{hdfs: /data/x, every: 1s}}, kerberos: {{principal: etl/here, keytab: {kdc.ops}}}, timeout: 3s, allow_failure: true}}
+    """)
+    krunner("run", "waits.yaml", "--date", "2026-02-28")
+    told = (krunner.folder / "told").read_text().split()
+    assert set(told) == {f"etl/here@{REALM}"} and len(told) > 12
+    steps = {step["id"]: step for step in krunner.json("status", "waits@2026-02-28")["steps"]}
+    assert steps["a"]["state"] == "success" and "no suitable keys" in steps["c"]["reason"]
+    kept = [krunner.home / "cache" / name for name in os.listdir(krunner.home / "cache") if name.startswith("krb5cc") and "." not in name]
+    assert len(kept) == 1 and kept[0].stat().st_mode & 0o777 == 0o600
+
+
 # ------------------------------------------------------------------------------------------------------------- doctor
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 from typing import Mapping, Sequence, Tuple
 
+from runner.clock import Clock
+from runner.site import kerberos
+
 LONGEST_SECONDS = 180.0
 
 
 def ask(words: Sequence[str], env: Mapping[str, str], cwd: str, text: str = "") -> Tuple[int, str, str]:
-    """Exit code, stdout, stderr; 127 when there is no such command, 124 when it did not answer."""
+    """Exit code, stdout, stderr; 127 when there is no such command, 124 when it did not answer, 75 when there is no ticket for it."""
+    if "RUNNER_TICKET" in env:
+        wanted = json.loads(env["RUNNER_TICKET"])
+        try:
+            kerberos.keep_fresh(wanted["principal"], wanted["keytab"], env["KRB5CCNAME"].partition(":")[2], env, Clock().now().timestamp())
+        except kerberos.KinitFailed as error:
+            return 75, "", error.message
     try:
         child = subprocess.Popen(
             words, env=dict(env), cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
