@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping
 from runner.clients import BAD_REQUEST, Client, ClientError, net
 
 LINK = 255  # ssh's own exit code for whatever is wrong with the link
-_KEYS = ("host", "user", "port", "key", "known_hosts", "jump", "config")
+_KEYS = ("host", "user", "port", "key_file", "known_hosts", "jump", "config")
 _NAME = re.compile(r"[^\s\-@/,;'\"][^\s@/,;'\"]*")
 _MEANINGS = (
     ("REMOTE HOST IDENTIFICATION HAS CHANGED", "the key of {host} is not the one that is known: it was set up anew, or another machine answers in its place",
@@ -20,8 +20,8 @@ _MEANINGS = (
      "put it into known_hosts, from a trusted place: ssh-keyscan -p {port} {host}"),
     ("host key is known", "the key of {host} is not known here, so it is not trusted", "put it into known_hosts, from a trusted place: ssh-keyscan -p {port} {host}"),
     ("UNPROTECTED PRIVATE KEY FILE", "the private key may be read by others, so ssh does not use it", "type: chmod 600 {key}"),
-    ("Permission denied", "{host} does not let {user} in with what it was shown", "look at `user:` and `key:`, and at authorized_keys there"),
-    ("Too many authentication failures", "{host} does not let {user} in: too many keys were tried", "name the right one: `key: /path`"),
+    ("Permission denied", "{host} does not let {user} in with what it was shown", "look at `user:` and `key_file:`, and at authorized_keys there"),
+    ("Too many authentication failures", "{host} does not let {user} in: too many keys were tried", "name the right one: `key_file: /path`"),
     ("Could not resolve hostname", "the name {host} is not known on this server", "type: getent hosts {host}"),
     ("Connection refused", "{host}:{port} refuses the connection: no sshd listens there", "look at `port:`, and whether sshd is up there"),
     ("timed out", "{host}:{port} did not answer", "is it up, and does a firewall let this server in?"),
@@ -44,7 +44,7 @@ class Host:
         self.port = str(found.get("port") or "22")
         if not self.port.isdigit() or not 0 < int(self.port) < 65536:
             raise ClientError(f"port: {self.port!r} is no port", "write a number from 1 to 65535", BAD_REQUEST)
-        self.key, self.known_hosts, self.config = (self._file(client, found, key) for key in ("key", "known_hosts", "config"))
+        self.key, self.known_hosts, self.config = (self._file(client, found, key) for key in ("key_file", "known_hosts", "config"))
         self.jump = str(found.get("jump") or "")
         self.connect_timeout = net.seconds(body.get("connect_timeout", site.get("connect_timeout")), 15, "connect_timeout")
         self.keepalive = net.seconds(body.get("keepalive", site.get("keepalive")), 15, "keepalive")

@@ -158,13 +158,14 @@ STEP: Dict[str, str] = {
     "do_xcom_push": _NO_XCOM,
     "xcom_push": _NO_XCOM,
     "provide_context": "remove it: every step has the names of its run",
-    "http": _LATER,
-    "ssh": _LATER,
     "docker": _LATER,
     "container": _LATER,
     "image": _LATER,
     "jdbc": _LATER,
-    "mail": _LATER,
+    "mail": "write email:",
+    "mail>": "write email:",
+    "scp": "write sftp:",
+    "http>": "write http:",
     "call": _LATER,
     "call>": _LATER,
     "trigger-pipeline": _LATER,
@@ -232,7 +233,7 @@ VALUES: Dict[object, Dict[str, str]] = {
 _WIDTH = 100
 
 
-_SAYS_KIND = tuple(f"write {kind}" for kind in ("bash", "python", "spark-submit", "hive", "noop")) + ("the key itself", _LATER)
+_SAYS_KIND = tuple(f"write {kind}" for kind in ("bash", "python", "spark-submit", "hive", "noop", "email", "sftp", "http")) + ("the key itself", _LATER)
 
 
 def is_about_kind(key: str, ours: Iterable[str]) -> bool:

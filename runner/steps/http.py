@@ -6,7 +6,7 @@ steps:
     http:
       url: https://rates.example/v1/daily
       params: {date: "<< ds >>", region: KR}
-      headers: {Accept: application/json}
+      headers: {Authorization: "Bearer << secret.rates >>"}
       to: /data/rates/<< ds_nodash >>.json
   - id: announce
     needs: rates
@@ -26,7 +26,7 @@ name when the last byte is there; a file that was there before stays until then.
 path leads through the JSON of the answer: keys and positions, joined by dots.
 
 A connection of type `http` may have `url` (to which the step's `url` is added), `user` and `password` (sent as Basic authorization), `ca`, `insecure`,
-`proxy` and `timeout`. A token is a header: `Authorization: Bearer << secret.rates >>`.
+`proxy` and `timeout`.
 
 **Exit codes.** 0: an expected status, and the answer is whole. 1: no whole answer: not reachable, not trusted, nothing heard for `timeout`, broken off, or
 `extract:` found nothing. 2: the request cannot be made: the address, a file, a connection or a secret. 22: another status than

@@ -7,7 +7,7 @@ steps:
     ssh:
       host: etl2.example.com
       user: etl
-      key: ~/.ssh/id_etl
+      key_file: ~/.ssh/id_etl
       run: |
         cd /app/batch
         ./load.sh --date "$RUNNER_DS" > /app/log/load.$RUNNER_DS.log
@@ -27,7 +27,7 @@ there (TERM, then KILL), and the log says that nothing is left. An attempt that 
 attempt before it begins: no job runs twice at a time.
 
 Runner never trusts an unknown host and never asks for a password: the host's key stands in known_hosts, and the way in is a key or a
-Kerberos ticket. `~/.ssh/config` is read as ssh always does. A connection of type `ssh` may have `host`, `user`, `port`, `key`, `known_hosts`, `jump`, `config`.
+Kerberos ticket. `~/.ssh/config` is read as ssh always does. A connection of type `ssh` may have `host`, `user`, `port`, `key_file`, `known_hosts`, `jump`, `config`.
 
 **Exit codes.** That of the text there. 255: no link: the log says why; also when a broken link did not come back for `reconnect`. 1: the job there is gone
 without an exit status, as after a restart of that machine. 2: the request cannot be carried out: a host name, a key file, a connection, no
@@ -36,7 +36,8 @@ place to write there. 127: ssh is not installed here, or bash is not there. 143:
 **Traps**
 
 - A login shell that prints something (`.bashrc`) does no harm; one that ends (`exit`) or waits does.
-- A secret in `run:` stands in a file of mode 0600 there while the job runs; one in `env:` does not. Neither stands in a command line.
+- A secret in `run:` stands in a file of mode 0600 there while the job runs; one in `env:` does not, unless the
+  text prints it. Neither stands in a command line.
 - A process that the text starts with setsid, or with nohup and `&` in the background of a stopped step, is found by its environment and ended; one that
   clears its environment as well is not.
 - `KillUserProcesses=yes` in the host's logind.conf ends the job when the link breaks: `loginctl enable-linger USER` there keeps it.
@@ -67,14 +68,14 @@ LINK: Dict[str, Any] = {  # how to get there; sftp steps have the same keys
     "host": _word("The host, or a name of ~/.ssh/config."),
     "user": _word("The user there. Default: that of ~/.ssh/config, else the one who runs here."),
     "port": {"type": "integer", "minimum": 1, "maximum": 65535, "description": "The port of sshd. Default: 22."},
-    "key": _word("The private key's file, mode 0600. Default: those that ssh finds by itself."),
+    "key_file": _word("The private key's file, mode 0600. Default: those that ssh finds by itself."),
     "known_hosts": _word("The file with the keys of trusted hosts. Default: ~/.ssh/known_hosts and that of the system."),
     "jump": _word("A host to go over, `user@host` or `user@host:port`, with the same key."),
     "config": _word("Another file than ~/.ssh/config; `none` reads none."),
     "connect_timeout": {"type": ["integer", "number", "string"], "description": "How long to wait for the link. Default: 15s."},
     "keepalive": {"type": ["integer", "number", "string"], "description": "How often a silent link is asked; three without answer break it. Default: 15s."},
 }
-LINK_TEMPLATED = frozenset({"host", "user", "key", "known_hosts", "jump", "config"})
+LINK_TEMPLATED = frozenset({"host", "user", "key_file", "known_hosts", "jump", "config"})
 
 SCHEMA: Dict[str, Any] = {
     "type": "object",
@@ -106,7 +107,7 @@ def files(body: Mapping[str, Any]) -> List[CalledFile]:
 
 
 def link_files(body: Mapping[str, Any]) -> List[CalledFile]:
-    found = [one for key in ("key", "known_hosts", "config") for one in called(body, key, "")]
+    found = [one for key in ("key_file", "known_hosts", "config") for one in called(body, key, "")]
     return [one for one in found if one.path != "none"]
 
 

@@ -50,7 +50,7 @@ class SshServer:
 
     @property
     def body(self):
-        return {"host": "127.0.0.1", "port": self.port, "user": getpass.getuser(), "key": str(self.folder / "id"), "config": "none",
+        return {"host": "127.0.0.1", "port": self.port, "user": getpass.getuser(), "key_file": str(self.folder / "id"), "config": "none",
                 "known_hosts": str(self.folder / "known_hosts")}
 
     def close(self):

@@ -123,7 +123,7 @@ def test_two_files_of_one_name(carry, tmp_path):
 
 def test_a_broken_link_leaves_no_file_under_its_name_and_the_retry_is_clean(carry, tmp_path, link):  # noqa: F811
     with open(tmp_path / "big", "wb") as file:
-        file.truncate(300 << 20)
+        file.truncate(150 << 20)
     cut = threading.Thread(target=_cut_when_there_is_something, args=(carry.there, link))
     cut.start()
     log = carry(255, put="big", to=f"{carry.there}/", port=link.port)
@@ -131,7 +131,7 @@ def test_a_broken_link_leaves_no_file_under_its_name_and_the_retry_is_clean(carr
     assert "big" not in names(carry.there) and "error: " in log and "may be left on 127.0.0.1; the next attempt overwrites it" in log
     link.mend()
     carry(put="big", to=f"{carry.there}/", port=link.port)
-    assert names(carry.there) == ["big"] and (carry.there / "big").stat().st_size == 300 << 20
+    assert names(carry.there) == ["big"] and (carry.there / "big").stat().st_size == 150 << 20
 
 
 def _cut_when_there_is_something(folder, link):  # noqa: F811
@@ -147,7 +147,7 @@ def _cut_when_there_is_something(folder, link):  # noqa: F811
 def test_term_in_the_middle_leaves_nothing(carry, tmp_path, link, way):  # noqa: F811
     source, target = (tmp_path / "big", carry.there) if way == "put" else (carry.there / "big", tmp_path / "in")
     with open(source, "wb") as file:
-        file.truncate(300 << 20)
+        file.truncate(150 << 20)
     target.mkdir(exist_ok=True)
     process = carry.launch.begin("sftp", carry.request(**{way: str(source)}, to=f"{target}/", port=link.port))
     pause = threading.Event()

@@ -251,10 +251,10 @@ def test_a_host_whose_key_changed(run, sshd, tmp_path):  # noqa: F811
 
 def test_a_key_that_is_refused_or_open(run, sshd, tmp_path):  # noqa: F811
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "stranger"], check=True)
-    assert "error: 127.0.0.1 does not let " in run("true", 255, key="stranger")
+    assert "error: 127.0.0.1 does not let " in run("true", 255, key_file="stranger")
     (tmp_path / "open").write_bytes((sshd.folder / "id").read_bytes())
     (tmp_path / "open").chmod(0o644)
-    assert f"type: chmod 600 {tmp_path}/open" in run("true", 255, key="open")
+    assert f"type: chmod 600 {tmp_path}/open" in run("true", 255, key_file="open")
 
 
 def test_nobody_there(run):
@@ -270,7 +270,7 @@ def test_a_server_that_says_nothing(run, link):  # noqa: F811
 
 
 def test_what_cannot_be_carried_out(run, there):
-    assert "key: %s/nonesuch: No such file" % there.parent in run("true", 2, key="nonesuch")
+    assert "key_file: %s/nonesuch: No such file" % there.parent in run("true", 2, key_file="nonesuch")
     (there.parent / "file").touch()
     assert "nothing can be written to" in run("true", 2, scratch=str(there.parent / "file"))
     assert "ssh is not installed on this server" in run("true", 127, env={"PATH": str(there.parent)})

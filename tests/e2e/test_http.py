@@ -63,3 +63,18 @@ def test_a_server_that_hangs_meets_the_timeout_of_the_step(runner, server):
 def test_the_preview_shows_the_request(runner):
     runner.write("mart.yaml", "steps: [{id: ask, http: 'http://127.0.0.1/<< ds >>'}]")
     assert '"url": "http://127.0.0.1/2026-02-28"' in runner("plan", "mart.yaml", "--date", "2026-02-28").stdout
+
+
+def test_a_secret_reaches_the_server_and_nothing_else(runner, server):
+    runner.home.mkdir()
+    site = runner.home / "secrets.yaml"
+    site.write_text("api: hunter2hunter2\n")
+    site.chmod(0o600)
+    runner.write("mart.yaml", f"""
+        steps:
+          - {{id: ask, http: {{url: "{server.url}/x?key=<< secret.api >>"}}}}
+    """)
+    runner("run", "mart.yaml", "--date", "2026-02-28")
+    assert server.asked == ["/x?key=hunter2hunter2"]
+    found = [path for path in runner.home.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert found == [site]

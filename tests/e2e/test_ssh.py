@@ -59,3 +59,14 @@ def test_a_stop_reaches_the_other_host(runner, pipeline):
     first.communicate(timeout=120)
     assert runner.states("mart@2026-02-28") == {"load": "killed"}
     assert not processes("sleep\x007654") and os.listdir(there) == []
+
+
+def test_a_secret_of_env_reaches_the_other_host_and_no_file(runner, pipeline):
+    runner.home.mkdir()
+    site = runner.home / "secrets.yaml"
+    site.write_text("db: geheimgeheim\n")
+    site.chmod(0o600)
+    there = pipeline('grep -rl "$PW" "$(dirname "$0")" || echo nowhere; echo "${#PW} $PW"', env='{PW: "<< secret.db >>"}')
+    runner("run", "mart.yaml", "--date", "2026-02-28")
+    assert runner("logs", "mart@2026-02-28", "load").stdout == "nowhere\n12 ***\n" and os.listdir(there) == []
+    assert [path for path in runner.home.rglob("*") if path.is_file() and b"geheimgeheim" in path.read_bytes()] == [site]
