@@ -7,7 +7,7 @@ import os
 import sqlite3
 import sys
 from datetime import datetime
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Union
 from zoneinfo import ZoneInfo
 
 import click
@@ -393,7 +393,11 @@ def _about(spec: model.Pipeline) -> Iterator[str]:
     limits = [f"max_active_runs {spec.max_active_runs}", f"catchup {spec.catchup}"]
     if spec.timeout:
         limits.append(f"timeout {table.duration(spec.timeout)}")
+    if spec.deadline:
+        limits.append(f"deadline {spec.deadline.text}")
     yield f"  limits    {', '.join(limits)}"
+    if spec.tell:
+        yield "  tells     " + "; ".join(f"{event}: {', '.join((*tell.channels, *(['a hook'] if tell.bash else []))) or 'nobody'}" for event, tell in spec.tell.items())
     for number, param in enumerate(spec.params.values()):
         yield f"  {'params' if not number else '':<9} {_param_line(param)}"
 
@@ -443,18 +447,23 @@ def _in_order(spec: model.Pipeline) -> List[model.Step]:
     return out
 
 
+def _telling(said: Union[model.Pipeline, model.Step]) -> Dict[str, Any]:
+    tells = {f"on_{event}": {"alert": list(tell.channels), "bash": tell.bash} for event, tell in said.tell.items()}
+    return {"deadline": said.deadline.text if said.deadline else None, **tells}
+
+
 def _pipeline_json(spec: model.Pipeline) -> Dict[str, Any]:
     return {
         "name": spec.name, "path": spec.path, "description": spec.description, "owner": spec.owner, "tags": list(spec.tags),
         "schedule": spec.schedule.text if spec.schedule else None, "timezone": spec.timezone, "logical_date": spec.logical_date,
         "catchup": spec.catchup, "max_active_runs": spec.max_active_runs, "max_active_steps": spec.max_active_steps,
-        "depends_on_past": spec.depends_on_past, "timeout": spec.timeout,
+        "depends_on_past": spec.depends_on_past, "timeout": spec.timeout, **_telling(spec),
         "params": {name: {"type": p.type, "default": p.default, "required": p.required, "enum": list(p.enum) if p.enum else None,
                           "description": p.description} for name, p in spec.params.items()},
         "steps": [
             {"id": s.id, "kind": s.kind, "needs": list(s.needs), "trigger_rule": s.trigger_rule, "when": s.when,
              "retries": s.retry.limit, "retry_delay": s.retry.delay, "timeout": s.timeout, "allow_failure": s.allow_failure,
-             "description": s.description, "line": s.line}
+             "description": s.description, "line": s.line, **_telling(s)}
             for s in _in_order(spec)
         ],
     }

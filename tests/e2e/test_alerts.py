@@ -322,3 +322,12 @@ def test_no_secret_of_a_channel_is_written_anywhere(house, web):
     assert web.got[0][1]["X-Token"] == canary and web.got[0][0].endswith("t=" + canary)
     found = subprocess.run(["grep", "-rlE", f"{canary}|{base64.b64encode(canary.encode()).decode()[:12]}", str(house.home)], stdout=subprocess.PIPE, text=True).stdout
     assert found.split() == [str(house.home / "secrets.yaml")]
+
+
+def test_show_says_who_is_told_and_by_when_it_must_be_done(house):
+    path = house.write("mart.yaml", "deadline: 06:00\non_failure: [ops, duty]\non_late: []\non_success: {bash: echo}\nsteps:\n  - {id: a, bash: echo, deadline: 2h, on_retry: ops}\n")
+    words = house("show", path).stdout
+    assert "deadline 06:00" in words and "tells     failure: ops, duty; success: a hook; late: nobody" in words
+    shown = house.json("show", path)
+    assert shown["on_failure"] == {"alert": ["ops", "duty"], "bash": ""} and shown["deadline"] == "06:00"
+    assert shown["steps"][0]["deadline"] == "2h" and shown["steps"][0]["on_retry"] == {"alert": ["ops"], "bash": ""}
