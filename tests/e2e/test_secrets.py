@@ -310,3 +310,22 @@ def test_steps_without_secrets_have_no_attendant(house):
     house("run", "plain", "--date", "2026-02-28")
     text = (house.home / "runs/plain/2026-02-28/a.1/log").read_text()
     assert "wrapper.sh" in text and "attendant" not in text
+
+
+def test_the_mask_outlives_the_daemon(house):
+    house.pipeline("long", """
+        steps:
+          - {id: a, env: {API: << secret.api >>}, bash: 'echo "1 $API"; : > "$ROOM/a"; until [ -e "$ROOM/open" ]; do sleep 0.05; done; echo "2 $API"; echo "t=$API" >> "$RUNNER_OUTPUT"'}
+    """)
+    child = house.daemon()
+    house("trigger", "long", "--date", "2026-02-28")
+    house.wait_for(lambda: (house.folder / "a").exists())
+    child.kill()
+    child.wait()
+    house.open()
+    again = house.daemon()
+    house.wait_for(lambda: house.rows("SELECT state FROM runs")[0]["state"] == "success")
+    house.end(again)
+    assert (house.home / "runs/long/2026-02-28/a.1/log").read_text() == "1 ***\n2 ***\n"
+    assert json.loads(house.rows("SELECT outputs FROM step_runs")[0]["outputs"]) == {"t": "***"}
+    assert_clean("fault", b"".join(path.read_bytes() for path in house.home.glob("daemon*")))
