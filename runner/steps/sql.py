@@ -65,6 +65,7 @@ from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Tuple
 
 from runner import model, sqltext
+from runner.site import secrets
 from runner.steps.base import BuildContext, CalledFile, Fault, called, called_text, client, closed, exactly_one, has_tag
 
 KIND = "sql"
@@ -215,6 +216,9 @@ def _check_binds(body: Mapping[str, Any]) -> List[Fault]:
         (("binds", name), f"'{name}' is no name for a bind", "A name has letters, digits and `_`.") for name in binds if not _NAME.fullmatch(str(name))
     ]
     text = body.get("sql")
+    if isinstance(text, str) and secrets.MARK.search(text):
+        hint = "Write :name in the SQL and `binds: {name: << secret.NAME >>}`."
+        faults.append((("sql",), "a secret cannot stand in the SQL, which is on disk and in logs", hint))
     if not isinstance(text, str) or has_tag(text):
         return faults
     by_dialect = []

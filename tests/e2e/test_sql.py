@@ -72,6 +72,7 @@ def test_plan_shows_the_sql_as_it_will_run(base):
 @pytest.mark.parametrize("body, said", [
     ("{connection: mart, sql: 'select :a'}", "the SQL wants :a, and `binds:` has no a"),
     ("{connection: mart, sql: 'select 1', binds: {b: 1}}", "the SQL has no :b"),
+    ("{connection: mart, sql: \"select '<< secret.x >>'\"}", "a secret cannot stand in the SQL"),
     ("{connection: mart, sql: 'select 1', expect: 'row > 1'}", "is no expectation"),
     ("{connection: mart, sql: 'select 1', csv: {encoding: utf8}}", "there is no `to:`"),
     ("{connection: mart, sql: 'select 1', to: a.csv, csv: {encoding: cp9499}}", "there is no encoding 'cp9499'"),
