@@ -217,7 +217,7 @@ class Mariadb:
         return {"type": "mysql", "host": "127.0.0.1", "port": str(self.port), "database": "shop", "user": "etl", "password": PASSWORD}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # imported by each module that wants it, so `session` would keep one for each
 def postgres():
     if not program("initdb", "/usr/lib/postgresql/*/bin/initdb"):
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
@@ -227,7 +227,7 @@ def postgres():
         database.server.down(signal.SIGQUIT)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # imported by each module that wants it, so `session` would keep one for each
 def mariadb():
     if not program("mariadbd", "/usr/sbin/mariadbd") or not shutil.which("mariadb-install-db"):
         pytest.skip("needs MariaDB: apt-get install mariadb-server")
