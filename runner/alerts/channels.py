@@ -143,7 +143,8 @@ class _Reader:
         for key in value:
             if key not in allowed:
                 near = difflib.get_close_matches(str(key), allowed, 1)
-                raise self.fault(f"{place + ': ' if place else ''}unknown key {key!r}", f"did you mean {near[0]}?" if near else f"known: {', '.join(allowed)}")
+                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(allowed)}"
+                raise self.fault(f"{place + ': ' if place else ''}unknown key {key!r}", hint)
 
     def _channel(self, name: str, body: Any) -> Channel:
         place = f"channels.{name}"
@@ -172,7 +173,8 @@ class _Reader:
         if not str(body["url"]).startswith(("http://", "https://", "<<")):
             raise self.fault(f"{place}.url: {body['url']!r} is no address", "it begins with http:// or https://")
         if "json" in body and "body" in body:
-            raise self.fault(f"{place}: json: and body: exclude each other", "json: is a mapping that becomes JSON, body: a text that is sent as it is")
+            hint = "json: is a mapping that becomes JSON, body: a text that is sent as it is"
+            raise self.fault(f"{place}: json: and body: exclude each other", hint)
         self._mapping(f"{place}.headers", body.get("headers"))
         from runner.alerts import message
 
@@ -203,7 +205,8 @@ class _Reader:
         for name in listed(value):
             if name not in channels:
                 near = difflib.get_close_matches(name, list(channels), 1)
-                raise self.fault(f"{place}: there is no channel {name}", f"did you mean {near[0]}?" if near else f"channels: {', '.join(channels) or 'none'}")
+                hint = f"did you mean {near[0]}?" if near else f"channels: {', '.join(channels) or 'none'}"
+                raise self.fault(f"{place}: there is no channel {name}", hint)
         return tuple(listed(value))
 
     def _clock(self, summary: Mapping[str, Any]) -> Tuple[int, int]:

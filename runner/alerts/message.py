@@ -54,6 +54,10 @@ class Place:
     home: str
     user: str = ""
 
+    @property
+    def words(self) -> str:
+        return f"host {self.host}, {self.home}" + (f", user {self.user}" if self.user else "")
+
     def command(self, *words: str) -> str:
         """What to type, from any shell of that server."""
         return " ".join(shlex.quote(word) for word in ("runner", "--home", self.home, *words))
@@ -84,7 +88,8 @@ def of_alert(alert: Any, place: Place, tail: Callable[[str], Sequence[str]]) -> 
         "attempts": _text(body.get("attempts")), "next_attempt": _moment(body.get("next_at"), body), "deadline": _moment(body.get("deadline"), body),
         "owner": body.get("owner", ""), "host": place.host, "home": place.home, "log": "\n".join(lines), "log_file": log_file, "rerun": rerun,
     }
-    subject = f"[runner] {_WORDS.get(alert.event, alert.event)} {what}" + (f" step {step}" if step else "") + _others(body) + _why(alert.event, fields)
+    subject = f"[runner] {_WORDS.get(alert.event, alert.event)} {what}" + (f" step {step}" if step else "")
+    subject += _others(body) + _why(alert.event, fields)
     return Message(alert.key, subject[:300], _text_of(alert, fields, place, lines, late), fields)
 
 
@@ -113,8 +118,7 @@ def _text_of(alert: Any, fields: Mapping[str, str], place: Place, lines: Sequenc
     rows += [("state", fields["state"]), ("reason", fields["reason"]), ("exit code", fields["exit_code"])]
     if fields["next_attempt"]:
         rows.append(("next", f"attempt {int(fields['attempt'] or 0) + 1} at {fields['next_attempt']}"))
-    rows += [("at", _moment(alert.at, body)), ("owner", fields["owner"]), ("where", f"host {place.host}, {place.home}" + (f", user {place.user}" if place.user else ""))]
-    rows.append(("log file", fields["log_file"]))
+    rows += [("at", _moment(alert.at, body)), ("owner", fields["owner"]), ("where", place.words), ("log file", fields["log_file"])]
     out = [f"{name:<10} {value}" for name, value in rows if value]
     others = body.get("failed") or []
     if len(others) > 1:
@@ -155,7 +159,7 @@ def _test(key: str, place: Place, at: datetime) -> Message:
     subject = f"[runner] TEST from {place.host}"
     text = "\n".join([
         "This is a test: whoever reads it will be told of failures. 시험 메시지입니다.", "",
-        f"where      host {place.host}, {place.home}" + (f", user {place.user}" if place.user else ""), f"at         {at:%Y-%m-%d %H:%M:%S} UTC", "", f"key {key}", "",
+        f"where      {place.words}", f"at         {at:%Y-%m-%d %H:%M:%S} UTC", "", f"key {key}", "",
     ])
     return Message(key, subject, text, {"event": "test", "host": place.host, "home": place.home, "state": "test"})
 
@@ -170,7 +174,7 @@ def of_many(alerts: Sequence[Any], messages: Sequence[Message], place: Place) ->
         counts[alert.event] = counts.get(alert.event, 0) + 1
     said = ", ".join(f"{n} {_WORDS.get(event, event)}" for event, n in sorted(counts.items(), key=lambda each: -each[1]))
     subject = f"[runner] {len(alerts)} alerts: {said}"
-    out = [f"{len(alerts)} alerts came within a short time: {said}.", f"where: host {place.host}, {place.home}", ""]
+    out = [f"{len(alerts)} alerts came within a short time: {said}.", f"where: {place.words}", ""]
     for alert, message in list(zip(alerts, messages))[:LISTED]:
         out.append(f"{alert.at:%H:%M:%S}Z  {message.subject[len('[runner] '):]}")
         if message.fields.get("rerun"):

@@ -22,7 +22,9 @@ class Recorder:
         self.book = channels.Kept(home).book
         self.news = False
 
-    def note(self, store, run: model.Run, pipeline: model.Pipeline, step: Optional[str], state: str, reason: str, number: Optional[int], now: datetime) -> None:
+    def note(
+        self, store, run: model.Run, pipeline: model.Pipeline, step: Optional[str], state: str, reason: str, number: Optional[int], now: datetime
+    ) -> None:
         """A run, or a step of it, has come to `state`."""
         event = (_OF_RUN if step is None else _OF_STEP).get(state)
         if step and "[" in step and event != "retry":
@@ -32,7 +34,8 @@ class Recorder:
             return
         facts = {**facts_of(pipeline, run), "state": state, "reason": reason, "step": step}
         try:
-            facts.update(_run_facts(store, run, pipeline, state, reason) if step is None else _step_facts(store, run, pipeline, step, state, reason, number))
+            about = (store, run, pipeline)
+            facts.update(_run_facts(*about, state, reason) if step is None else _step_facts(*about, step, state, reason, number))
         except EnvironmentFault:  # of the database: the change itself is not written either
             raise
         except Exception as error:  # noqa: BLE001 - whatever is odd about it, the run goes on and somebody is told
@@ -92,8 +95,8 @@ def _run_facts(store, run: model.Run, pipeline: model.Pipeline, state: str, reas
     if not failed:
         return facts
     first = min(failed, key=lambda row: row.ended_at or run.created_at)
-    facts.update(_step_facts(store, run, pipeline, first.step, state, first.reason or reason, None), failed=[[row.step, row.reason] for row in failed[:200]])
-    return facts
+    facts.update(_step_facts(store, run, pipeline, first.step, state, first.reason or reason, None))
+    return {**facts, "failed": [[row.step, row.reason] for row in failed[:200]]}
 
 
 def _step_facts(store, run, pipeline, step: str, state: str, reason: str, number: Optional[int]) -> Dict[str, Any]:

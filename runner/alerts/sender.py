@@ -55,7 +55,10 @@ def only_one(home: str, clock: Clock, patience: float = 0.0) -> Iterator[bool]:
 
 
 class Sender:
-    def __init__(self, store, definitions: Definitions, config: Config, environ: Mapping[str, str], clock: Clock, say: Callable[[str], None], may_hold: bool = True):
+    def __init__(
+        self, store, definitions: Definitions, config: Config, environ: Mapping[str, str], clock: Clock, say: Callable[[str], None],
+        may_hold: bool = True,
+    ):
         """`may_hold`: the later part of a storm may be kept for a minute; False where nobody would come back for it."""
         self._store, self._definitions, self._config, self._environ = store, definitions, config, environ
         self._clock, self._say, self._may_hold = clock, say, may_hold
@@ -107,7 +110,8 @@ class Sender:
         with self._store.transaction():
             for alert in alerts:
                 for each in book.default.get(alert.event, ()):
-                    self._store.alerts.add(alert.key, each, alert.event, alert.at, alert.body, pipeline=alert.pipeline, run=alert.run, step=alert.step)
+                    about = {"pipeline": alert.pipeline, "run": alert.run, "step": alert.step}
+                    self._store.alerts.add(alert.key, each, alert.event, alert.at, alert.body, **about)
             self._store.alerts.end(alerts, "sent", now, "handed on to the channels of default:", tried=False)
 
     def _deliver(self, book: channels.Book, channel: channels.Channel, alerts: List[Alert], now: datetime) -> None:
@@ -149,7 +153,10 @@ class Sender:
             return summary.message(alert.key, summary.gather(self._store, self._config, alert.at), self.place)
         return wording.of_alert(alert, self.place, last_lines)
 
-    def _put_off(self, name, alerts: Sequence[Alert], error: RunnerError, now: datetime, took: float, message: Message, tried: Optional[Sequence[Alert]] = None) -> None:
+    def _put_off(
+        self, name: str, alerts: Sequence[Alert], error: RunnerError, now: datetime, took: float, message: Message,
+        tried: Optional[Sequence[Alert]] = None,
+    ) -> None:
         self.failed += 1
         reason = error.message + (f"; {error.hint}" if error.hint else "")
         until = grouping.next_try(max(alert.tries for alert in alerts) + 1, now)

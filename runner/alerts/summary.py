@@ -120,8 +120,9 @@ def message(key: str, facts: Facts, place: Place) -> Message:
     said = [f"{facts.done} done"] + [f"{len(lines)} {name}" for name, lines in facts.trouble]
     well = not any(lines for name, lines in facts.trouble if name != "paused")
     subject = f"[runner] SUMMARY {facts.at:%Y-%m-%d} {place.host}: " + ("all well, " if well else "") + ", ".join(said)
+    disk = f"{_size(facts.free)} free of {_size(facts.disk)}"
     out = [f"From {facts.since:%Y-%m-%d %H:%M} to {facts.at:%Y-%m-%d %H:%M %Z} on {place.host}, {place.home}", "",
-           f"done     {facts.done}", f"running  {facts.running}", f"waiting  {facts.waiting}", f"disk     {_size(facts.free)} free of {_size(facts.disk)}"]
+           f"done     {facts.done}", f"running  {facts.running}", f"waiting  {facts.waiting}", f"disk     {disk}"]
     for name, lines in facts.trouble:
         out += ["", f"{name}: {len(lines)}"] + [f"  {line}" for line in lines[:LISTED]]
         if len(lines) > LISTED:
@@ -129,7 +130,8 @@ def message(key: str, facts: Facts, place: Place) -> Message:
     if well:
         out += ["", "All is well."]
     out += ["", f"more: {place.command('health')}", ""]
-    return Message(key, subject[:300], "\n".join(out), {"event": "summary", "host": place.host, "home": place.home, "state": "well" if well else "trouble"})
+    fields = {"event": "summary", "host": place.host, "home": place.home, "state": "well" if well else "trouble"}
+    return Message(key, subject[:300], "\n".join(out), fields)
 
 
 def _size(number: int) -> str:

@@ -15,7 +15,8 @@ from runner.errors import RunnerError, UsageError
 
 READ = 64 * 1024  # bytes of an answer that are read
 SHOWN = 300  # characters of it that are kept
-_HINTS = {401: "look at `headers:` and the secret in it", 403: "look at `headers:` and the secret in it", 404: "look at `url:`", 405: "look at `method:`"}
+_TOKEN = "look at `headers:` and the secret in it"
+_HINTS = {401: _TOKEN, 403: _TOKEN, 404: "look at `url:`", 405: "look at `method:`"}
 
 
 def post(body: Mapping[str, Any], message: Message, wait: float) -> str:
@@ -35,7 +36,8 @@ def post(body: Mapping[str, Any], message: Message, wait: float) -> str:
     except OSError as trouble:
         raise net.trouble(trouble, place, wait) from None
     except ValueError as wrong:  # whose text may hold a secret
-        raise UsageError(f"{place}: the address or a header cannot be sent ({type(wrong).__name__})", "look at `url:` and `headers:` in alerts.yaml") from None
+        message = f"{place}: the address or a header cannot be sent ({type(wrong).__name__})"
+        raise UsageError(message, "look at `url:` and `headers:` in alerts.yaml") from None
 
 
 def _post(body: Mapping[str, Any], message: Message, wait: float) -> str:

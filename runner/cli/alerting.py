@@ -80,7 +80,8 @@ def test(app: App, channel, as_json):
         hint = f"did you mean {near[0]}?" if near else f"channels: {', '.join(book.channels) or 'none'}"
         raise NotFound(f"there is no channel {channel} in {channels.path_of(app.config.home)}", hint)
     found, now = book.channels[channel], app.clock.now()
-    message = of_alert(Alert(0, f"test/{now:%Y-%m-%dT%H:%M:%S.%fZ}", channel, "test", now, "", "", "", {}, 0), sender.place_of(app.config), sender.last_lines)
+    made = Alert(0, f"test/{now:%Y-%m-%dT%H:%M:%S.%fZ}", channel, "test", now, "", "", "", {}, 0)
+    message = of_alert(made, sender.place_of(app.config), sender.last_lines)
     if not as_json:
         app.say(f"sending to {channel}: {found.kind} {found.target}")
     began, fault = app.clock.monotonic(), None
@@ -89,16 +90,16 @@ def test(app: App, channel, as_json):
     except RunnerError as error:
         detail, fault = error.message, error
     took = round(app.clock.monotonic() - began, 3)
-    outcome = "failed" if fault else "sent"
+    outcome, hint = ("failed", fault.hint) if fault else ("sent", "")
     store = app.store(create=True)
     with store.transaction():
-        store.alerts.log(Delivery(now, channel, message.subject, message.key, 1, outcome, detail + (f"; {fault.hint}" if fault and fault.hint else ""), took))
+        store.alerts.log(Delivery(now, channel, message.subject, message.key, 1, outcome, detail + (f"; {hint}" if hint else ""), took))
     if as_json:
-        app.out_json({"channel": channel, "outcome": outcome, "detail": detail, "hint": fault.hint if fault else "", "seconds": took, "key": message.key})
+        app.out_json({"channel": channel, "outcome": outcome, "detail": detail, "hint": hint, "seconds": took, "key": message.key})
     else:
         app.out(f"{outcome} in {took:.1f} s: {detail}")
-        if fault and fault.hint:
-            app.say(f"  {fault.hint}")
+        if hint:
+            app.say(f"  {hint}")
     return 1 if fault else 0
 
 
@@ -113,7 +114,8 @@ def log(app: App, channel, limit, as_json):
     found = store.alerts.deliveries(limit, channel) if store else []
     waiting = store.alerts.waiting() if store else {}
     if as_json:
-        app.out_json({"deliveries": [each._asdict() for each in found], "waiting": {name: {"alerts": n, "since": since} for name, (n, since) in waiting.items()}})
+        left = {name: {"alerts": count, "since": since} for name, (count, since) in waiting.items()}
+        app.out_json({"deliveries": [each._asdict() for each in found], "waiting": left})
         return
     rows = [[f"{each.at:%Y-%m-%d %H:%M:%S}Z", each.channel, each.outcome, str(each.alerts), each.subject, each.detail] for each in found]
     for line in table.columns(["AT", "CHANNEL", "OUTCOME", "ALERTS", "SUBJECT", "WHAT HAPPENED"], rows):
@@ -161,7 +163,8 @@ def send(app: App, quiet):
                 app.say("another process is sending")
             return 0
         store = app.store()
-        work = sender.Sender(store, Definitions(store, app.site()), app.config, app.environ, app.clock, (lambda line: None) if quiet else app.say, may_hold)
+        say = (lambda line: None) if quiet else app.say
+        work = sender.Sender(store, Definitions(store, app.site()), app.config, app.environ, app.clock, say, may_hold)
         work.work()
         store.close()
     return 1 if work.failed else 0

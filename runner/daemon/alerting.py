@@ -85,7 +85,8 @@ def start_sender(home: str, environ: Mapping[str, str], say: Callable[[str], Non
     """A sender in a session of its own: it outlives who started it."""
     words = [sys.executable, "-m", "runner", "--home", home, "alert", "send", "--quiet"]
     try:
-        return subprocess.Popen(words, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(words, env=dict(environ), stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
     except OSError as error:
         say(f"runner alert send cannot be started: {error.strerror}")
         return None

@@ -53,7 +53,9 @@ class Alerts:
 
     # -- what is to be told
 
-    def add(self, key: str, channel: str, event: str, at: datetime, body: Mapping[str, Any], *, pipeline: str = "", run: str = "", step: str = "") -> bool:
+    def add(
+        self, key: str, channel: str, event: str, at: datetime, body: Mapping[str, Any], *, pipeline: str = "", run: str = "", step: str = ""
+    ) -> bool:
         """In the caller's transaction; False when this channel is told of it already."""
         found = self._db.execute(
             "insert_alert", key=key, channel=channel, event=event, at=to_text(at), pipeline=pipeline, run=run, step=step,

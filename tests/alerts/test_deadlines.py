@@ -73,7 +73,8 @@ def run_of(pipeline, trigger, created, only=None):
 
 def pipeline():
     limit = model.Deadline("06:00", time=(6, 0))
-    steps = (model.Step("a", "bash", {}, deadline=limit), model.Step("b", "bash", {}), model.Step("c", "bash", {}, deadline=model.Deadline("1h", after=3600.0)))
+    early = model.Deadline("1h", after=3600.0)
+    steps = (model.Step("a", "bash", {}, deadline=limit), model.Step("b", "bash", {}), model.Step("c", "bash", {}, deadline=early))
     return model.Pipeline("mart", "", "", steps, "Asia/Seoul", deadline=limit)
 
 

@@ -15,7 +15,8 @@ from runner.alerts.message import Message
 from runner.errors import RunnerError
 
 TEXT = "고객 마트가 실패했습니다\n  << secret.token >>\n"
-MESSAGE = Message("mart@2026-02-28/failure/1", "[runner] FAILED mart@2026-02-28 (exit 3)", TEXT, {"pipeline": "mart", "log": 'say "no"\\\n\ttab', "reason": "exit 3"})
+FIELDS = {"pipeline": "mart", "log": 'say "no"\\\n\ttab', "reason": "exit 3"}
+MESSAGE = Message("mart@2026-02-28/failure/1", "[runner] FAILED mart@2026-02-28 (exit 3)", TEXT, FIELDS)
 CANARY = "k4nari-비밀"
 
 
@@ -25,7 +26,8 @@ def send(home):
 
     def go(body, message=MESSAGE):
         home.alerts("channels:\n  ops:\n" + "\n".join("    " + line for line in body.strip("\n").splitlines()))
-        return deliver.send(channels.load(str(home.folder)).channels["ops"], message, str(home.folder), {"PATH": os.environ["PATH"], "LEAK": "1", "RUNNER_RUN_ID": "outer"})
+        environ = {"PATH": os.environ["PATH"], "RUNNER_RUN_ID": "outer"}
+        return deliver.send(channels.load(str(home.folder)).channels["ops"], message, str(home.folder), environ)
 
     return go
 
@@ -62,7 +64,8 @@ def test_without_a_template_every_name_is_sent(send, web):
 
 
 @pytest.mark.parametrize("status, said, hint", [
-    (500, "answered 500: no disk", ""), (401, "answered 401: no disk", "the secret in it"), (404, "answered 404", "`url:`"), (302, "answered 302", ""),
+    (500, "answered 500: no disk", ""), (401, "answered 401: no disk", "the secret in it"), (404, "answered 404", "`url:`"),
+    (302, "answered 302", ""),
 ])
 def test_an_answer_that_is_no_yes(send, web, status, said, hint):
     web.answers = [(status, "no\n disk")]

@@ -177,7 +177,10 @@ def test_a_due_time_of_which_no_run_was_made_is_told_once_and_not_again_when_it_
     with home.store.transaction():
         home.store.pipelines.place("mart", spec.path, home.store.keep_definition(spec, DUE), "", DUE)
         home.store.pipelines.schedule("mart", "key", DUE - timedelta(days=1), DUE)
-    look = lambda: late.look_for_unmade(home.store, home.definitions, night.recorder, home.clock.now(), "asked to leave", night.said.append)  # noqa: E731
+
+    def look():
+        return late.look_for_unmade(home.store, home.definitions, night.recorder, home.clock.now(), "asked to leave", night.said.append)
+
     night.at("05:59")
     assert (look(), night.told()) == (0, [])
     night.at("06:01")

@@ -51,7 +51,8 @@ def test_a_long_log_is_cut_to_its_end_and_a_long_line_to_its_beginning():
 
 
 def test_a_run_with_several_failed_steps_names_them():
-    found = made(event="failure", body={**BODY, "failed": [["load", "exit 1"], ["mart", "timeout after 5 s"]], "step": "load", "reason": "exit 1"}, step="")
+    failed = [["load", "exit 1"], ["mart", "timeout after 5 s"]]
+    found = made(event="failure", body={**BODY, "failed": failed, "step": "load", "reason": "exit 1"}, step="")
     assert found.subject == "[runner] FAILED mart@2026-02-28 step load and 1 more (exit 1)"
     assert "2 steps failed:\n  load: exit 1\n  mart: timeout after 5 s" in found.text
 

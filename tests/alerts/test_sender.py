@@ -215,7 +215,8 @@ def test_hooks_come_after_the_messages(home, web):
 
 def command(home, **env):
     return subprocess.run(
-        [sys.executable, "-m", "runner", "--home", str(home.folder), "alert", "send"], env={**os.environ, "PYTHONPATH": ROOT, "RUNNER_TIMEZONE": "UTC", **env},
+        [sys.executable, "-m", "runner", "--home", str(home.folder), "alert", "send"],
+        env={**os.environ, "PYTHONPATH": ROOT, "RUNNER_TIMEZONE": "UTC", **env},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
 
 

@@ -65,7 +65,8 @@ def test_a_mail_says_what_happened_and_its_command_repairs_it(house):
 
     server = MailServer()
     try:
-        alerts(house, f"channels:\n  ops: {{smtp: {{host: 127.0.0.1, port: {server.port}, tls: none, from: runner@example.com, to: kim@example.com}}}}\ndefault: {{on_failure: [ops]}}\n")
+        smtp = f"{{host: 127.0.0.1, port: {server.port}, tls: none, from: runner@example.com, to: kim@example.com}}"
+        alerts(house, f"channels:\n  ops: {{smtp: {smtp}}}\ndefault: {{on_failure: [ops]}}\n")
         house.pipeline("고객", f"owner: 김철수\nsteps:\n  - {{id: 적재, bash: 'echo 시작; test -e {house.folder}/data || {{ echo 파일이 없습니다; exit 3; }}'}}\n")
         house.daemon()
         trigger(house, "고객")
@@ -309,7 +310,8 @@ def test_check_warns_of_a_channel_that_is_not_there(house, web):
 def test_no_secret_of_a_channel_is_written_anywhere(house, web):
     canary = "k4nari7secret"
     os.chmod(house.write("home/secrets.yaml", f"chat: {canary}\n"), 0o600)
-    alerts(house, f"channels:\n  ops: {{webhook: {{url: '{web.url}?t=<< secret.chat >>', headers: {{X-Token: << secret.chat >>}}}}}}\ndefault: {{on_failure: [ops]}}\n")
+    webhook = f"{{url: '{web.url}?t=<< secret.chat >>', headers: {{X-Token: << secret.chat >>}}}}"
+    alerts(house, f"channels:\n  ops: {{webhook: {webhook}}}\ndefault: {{on_failure: [ops]}}\n")
     web.answers = [(500, "no")]
     house.pipeline("mart", FAILS)
     child = house.daemon()
@@ -320,12 +322,19 @@ def test_no_secret_of_a_channel_is_written_anywhere(house, web):
     house("doctor", code=None)
     house.end(child)
     assert web.got[0][1]["X-Token"] == canary and web.got[0][0].endswith("t=" + canary)
-    found = subprocess.run(["grep", "-rlE", f"{canary}|{base64.b64encode(canary.encode()).decode()[:12]}", str(house.home)], stdout=subprocess.PIPE, text=True).stdout
+    wanted = f"{canary}|{base64.b64encode(canary.encode()).decode()[:12]}"
+    found = subprocess.run(["grep", "-rlE", wanted, str(house.home)], stdout=subprocess.PIPE, text=True).stdout
     assert found.split() == [str(house.home / "secrets.yaml")]
 
 
 def test_show_says_who_is_told_and_by_when_it_must_be_done(house):
-    path = house.write("mart.yaml", "deadline: 06:00\non_failure: [ops, duty]\non_late: []\non_success: {bash: echo}\nsteps:\n  - {id: a, bash: echo, deadline: 2h, on_retry: ops}\n")
+    path = house.write("mart.yaml", """\
+        deadline: 06:00
+        on_failure: [ops, duty]
+        on_late: []
+        on_success: {bash: echo}
+        steps: [{id: a, bash: echo, deadline: 2h, on_retry: ops}]
+        """)
     words = house("show", path).stdout
     assert "deadline 06:00" in words and "tells     failure: ops, duty; success: a hook; late: nobody" in words
     shown = house.json("show", path)
