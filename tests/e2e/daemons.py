@@ -169,6 +169,12 @@ class House(Shell):
         self.change("UPDATE pipelines SET cursor_at = ?, next_due = ? WHERE name = ?", to_text(now - back), to_text(now - ago), name)
         self.ring()
 
+    def patience(self):
+        """Seconds by which a busy machine may be later than an idle one: that of a few commands that only begin."""
+        begin = time.monotonic()
+        self("--version")
+        return 8 * (time.monotonic() - begin)
+
     # -- processes
 
     def step_processes(self):

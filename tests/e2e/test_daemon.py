@@ -204,7 +204,7 @@ def test_kill_9_with_running_steps_they_are_adopted_within_five_seconds(house):
     begin = time.monotonic()
     house.daemon()
     house.wait_for(lambda: len(house.rows("SELECT 1 FROM runs WHERE engine LIKE ?", f"{house.children[-1].pid}-%")) == 30)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 5 + house.patience()
     house.open()
     house.wait_all_ended()
     house.check_promises()
@@ -624,7 +624,7 @@ def test_five_thousand_waiting_runs_do_not_slow_the_others_down(house):
     assert len(house.runs(state="queued")) == 4999
     begin = time.monotonic()
     run = house.json("trigger", "quick", "--date", day(1), "--wait")
-    assert run["state"] == "success" and time.monotonic() - begin < 10
+    assert run["state"] == "success" and time.monotonic() - begin < 10 + house.patience()
     assert from_text(run["started_at"]) - from_text(run["created_at"]) < timedelta(seconds=3)
     assert "max_active_runs" in house.json("status", "long@2023-09-09")["waits"]
     house.open()
@@ -633,7 +633,7 @@ def test_five_thousand_waiting_runs_do_not_slow_the_others_down(house):
     house.end(child, signal.SIGKILL)
     begin = time.monotonic()
     child = house.daemon()
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 10 + house.patience()
     count = len(house.lines())
     house.wait_lines(count + 10)
     house("stop", "--backfill", "1", "--json")
