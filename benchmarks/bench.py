@@ -21,6 +21,7 @@ import time
 
 import daemon
 import load
+import soak
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
@@ -220,7 +221,7 @@ ALL.update({name: lambda b, function=function: function(b, say) for name, functi
 
 def main() -> None:
     chosen = sys.argv[1:] or list(ALL)
-    ALL.update({name: lambda b, function=function: function(b, say) for name, function in load.ALL.items()})  # too long to be one of all
+    ALL.update({name: lambda b, function=function: function(b, say) for name, function in {**load.ALL, **soak.ALL}.items()})  # too long to be one of all
     unknown = [name for name in chosen if name not in ALL]
     if unknown:
         sys.exit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(ALL)}")
