@@ -6,8 +6,9 @@ that a row which comes later tells nobody twice.
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
-from typing import Callable, Optional
+from typing import Callable, Dict, Optional
 
 from runner import model, schedule
 from runner.alerts import deadlines
@@ -45,6 +46,7 @@ def _look_at(store, definitions, recorder, found: Deadline, now, why, say) -> bo
             facts = {**facts_of(pipeline, run), "state": "late", "run_state": run.state, "reason": words, "deadline": to_text(found.at)}
             if found.step:
                 facts["step"] = found.step
+            facts.update(_log_of(store, run, found.step))
             recorder.add(store, tell, key_of(run.pipeline, run.date.due, found.step, run.number), "late", now, facts,
                          run=run.name, pipeline=run.pipeline, step=found.step)
     return True
@@ -59,6 +61,12 @@ def _facts(store, run: model.Run, pipeline: Optional[model.Pipeline], step: str,
         return deadlines.Facts("pending", run_state=run.state, reason=run.reason, waits=waits)
     reason = about.reason or (run.reason if step else "")
     return deadlines.Facts(about.state, about.ended_at, started, reason, run.state, waits)
+
+
+def _log_of(store, run: model.Run, step: str) -> Dict[str, str]:
+    """What runs while its time is over: the end of its log says how far it is."""
+    live = [attempt for attempt in store.live_attempts(run.id) if step in ("", attempt.step.partition("[")[0])]
+    return {"log_file": os.path.join(live[0].folder, "log"), "log_of": live[0].step} if live else {}
 
 
 def key_of(pipeline: str, due: datetime, step: str, number: int = 0) -> str:

@@ -138,9 +138,8 @@ def _rerun(alert: Any, place: Place) -> str:
         return place.command("trigger", alert.pipeline, "--date", alert.body["ds"]) if alert.body.get("ds") and alert.event == "late" else ""
     if alert.body.get("run_state") == "missed":
         return place.command("trigger", alert.pipeline, "--date", alert.run.partition("@")[2].partition("#")[0])
-    if alert.event == "failure":
-        return place.command("rerun", alert.run, "--failed")
-    return place.command("rerun", alert.run, "--failed") if alert.body.get("state") in ("failed", "killed", "upstream_failed") else ""
+    over = alert.event == "failure" or alert.body.get("run_state") in ("failed", "killed")
+    return place.command("rerun", alert.run, "--failed") if over else ""
 
 
 def _moment(value: Any, body: Mapping[str, Any]) -> str:

@@ -80,6 +80,19 @@ def test_nothing_is_told_before_the_moment_and_once_after_it(night):
     assert night.said == [f"run mart@2026-02-28 step b is late: {night.reason('mine')}", f"run mart@2026-02-28 is late: {night.reason()}"]
 
 
+def test_what_still_runs_is_told_with_the_end_of_its_log(night):
+    night.make()
+    night.move("running")
+    night.move("running", "a", "pending")
+    with night.home.store.transaction():
+        night.home.store.add_attempt(night.run.id, "a", 1, str(night.home.folder / "a.1"), night.home.clock.now(), None)
+    night.at("06:00")
+    night.look()
+    body = night.home.store.alerts.due("duty", night.home.clock.now())[0].body
+    assert (body["log_file"], body["log_of"]) == (str(night.home.folder / "a.1" / "log"), "a")
+    assert "log_file" not in night.home.store.alerts.due("mine", night.home.clock.now())[0].body
+
+
 def test_a_run_that_was_done_in_time_is_not_late(night):
     night.make()
     night.move("running")

@@ -42,6 +42,10 @@ def test_the_command_to_type_works_from_any_shell():
     assert found.fields["rerun"] == "runner --home '/data/run ner' rerun mart@2026-02-28 --failed" and found.fields["rerun"] in found.text
     late = made(event="late", body={**BODY, "state": "late", "run_state": "missed", "reason": "did not run: paused by kim"}, step="")
     assert late.fields["rerun"] == "runner --home '/data/run ner' trigger mart --date 2026-02-28"
+    failed = made(event="late", body={**BODY, "state": "late", "run_state": "failed"}, step="")
+    assert failed.fields["rerun"].endswith("rerun mart@2026-02-28 --failed")
+    assert made(event="late", body={**BODY, "state": "late", "run_state": "running"}).fields["rerun"] == ""
+    assert made(event="retry").fields["rerun"] == ""
 
 
 def test_a_long_log_is_cut_to_its_end_and_a_long_line_to_its_beginning():

@@ -228,6 +228,14 @@ def test_a_run_in_the_foreground_tells_of_its_failure_itself(house, web):
     assert got["subject"] == "[runner] FAILED mart@2026-01-02 step a (exit 3)" and got["log"] == "시작\n오류" and "could not be sent" not in done.stderr
 
 
+def test_beside_a_daemon_a_run_in_the_foreground_leaves_the_telling_to_it(house, web):
+    hook(house, web)
+    house.daemon()
+    house("run", house.write("mart.yaml", FAILS), "--date", "2026-01-02", code=1)
+    house.wait_for(lambda: sent(house))
+    assert [each["run"] for each in web.texts()] == ["mart@2026-01-02"] and len(sent(house)) == 1
+
+
 def test_a_retry_and_a_deadline_are_told_while_it_runs(house, web):
     hook(house, web)
     path = house.write("mart.yaml", f"on_retry: ops\non_late: ops\nsteps:\n  - id: a\n    retries: 1\n    retry_delay: 1s\n    deadline: 3700d\n"
