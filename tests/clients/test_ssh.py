@@ -144,11 +144,11 @@ def test_what_stays_in_the_background_is_ended(run, there):
 # --------------------------------------------------------------------------------------------------------------- stopping
 
 
-def test_term_ends_the_whole_tree_there(begin, launch, there):
-    process = begin("trap 'echo told; exit 5' TERM\nsetsid sleep 2345 & (sleep 2346; true) & echo begun; sleep 2347 & wait")
+def test_term_ends_the_whole_tree_there(begin, launch, there, tmp_path):
+    process = begin(f"trap 'touch {tmp_path}/told; exit 5' TERM\nsetsid sleep 2345 & (sleep 2346; true) & echo begun; sleep 2347 & wait")
     wait_for(lambda: "begun" in launch.log() and len(processes(f"RUNNER_REMOTE={there}")) >= 5)
     os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(60) == 143
+    assert process.wait(60) == 143 and (tmp_path / "told").exists()
     assert processes(f"RUNNER_REMOTE={there}") == [] and left(there) == []
     assert "was ended, nothing of it is left" in launch.log()
 
