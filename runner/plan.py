@@ -435,7 +435,10 @@ def rerun_set(pipeline: Pipeline, states: Mapping[str, str], *, failed: bool = F
         roots |= {s.id for s in pipeline.steps if states.get(s.id, "pending") not in ("success", "skipped")
                   and not (s.allow_failure and states.get(s.id) == "failed")}
     chosen = downstream(pipeline, roots)
-    for step in pipeline.steps:  # what was taken away is needed again
-        if step.id in chosen:
-            chosen.update(step.teardown)
+    more = set(chosen)
+    while more:  # what was taken away is needed again, and what is set up again is taken away again
+        again = {setup for step in pipeline.steps if step.id in more for setup in step.teardown}
+        again |= {step.id for step in pipeline.steps if more.intersection(step.teardown)}
+        more = again - chosen
+        chosen |= more
     return [step.id for step in pipeline.steps if step.id in chosen]

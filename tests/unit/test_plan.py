@@ -306,3 +306,12 @@ def test_rerun_from_takes_a_step_and_all_behind_it():
     states = dict.fromkeys("abcd", "success")
     assert plan.rerun_set(chain(), states, start=["b"]) == ["b", "c"]
     assert plan.rerun_set(chain(), states, everything=True) == ["a", "b", "c", "d"]
+
+
+def test_a_rerun_takes_away_what_it_sets_up_again_wherever_it_stands_in_the_file():
+    """Only the mail failed. It is a teardown, so its setup runs again; then that has to go away again."""
+    states = {"up": "success", "answers": "success", "work": "success", "down": "success", "mail": "failed"}
+    steps = [make_step("up"), make_step("answers", ["up"]), make_step("work", ["answers"]),
+             make_step("down", ["up", "answers", "work"], teardown=("up", "answers")), make_step("mail", ["down", "up"], teardown=("up",))]
+    for ordered in (steps, steps[::-1]):
+        assert set(plan.rerun_set(make_pipeline(*ordered), states, failed=True)) == {"up", "answers", "down", "mail"}
