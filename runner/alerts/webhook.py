@@ -21,6 +21,8 @@ _HINTS = {401: _TOKEN, 403: _TOKEN, 404: "look at `url:`", 405: "look at `method
 
 def post(body: Mapping[str, Any], message: Message, wait: float) -> str:
     """`body`: of the channel, secrets filled in. Returns the status and the beginning of the answer. Raises RunnerError."""
+    if not str(body["url"]).startswith(("http://", "https://")):  # a secret of the site may hold anything
+        raise UsageError("the address does not begin with http:// or https://", "look at `url:` in alerts.yaml and the secret in it")
     place = _place_of(str(body["url"]))
     try:
         return _post(body, message, wait)
@@ -30,7 +32,7 @@ def post(body: Mapping[str, Any], message: Message, wait: float) -> str:
     except error.URLError as trouble:
         if isinstance(trouble.reason, OSError):
             raise net.trouble(trouble.reason, place, wait, "look at `url:`: http:// or https://") from None
-        raise RunnerError(f"{place}: {trouble.reason}") from None
+        raise RunnerError(f"{place} cannot be reached ({type(trouble.reason).__name__})") from None
     except HTTPException as wrong:
         raise RunnerError(f"{place} does not speak HTTP: {type(wrong).__name__}", "look at `url:`") from None
     except OSError as trouble:
