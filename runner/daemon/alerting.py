@@ -33,11 +33,19 @@ class Alerting:
 
     def look(self, now: datetime, blocked: str = "", draining: bool = False) -> None:
         """Called at every beat, and at once when there is news. `blocked`: why nothing begins."""
+        try:
+            self._look(now, blocked, draining)
+        except EnvironmentFault:  # of the database: the loop knows what to do
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is odd about a deadline, the runs and the sender go on
+            self._complain(f"a fault of runner itself, deadlines are not looked at: {type(error).__name__}: {error}")
+        self.send(now)
+
+    def _look(self, now: datetime, blocked: str, draining: bool) -> None:
         late.look(self._store, self._definitions, self.recorder, now, lambda run, spec: self._why(run, spec, now, blocked), self._say)
         if draining:
             late.look_for_unmade(self._store, self._definitions, self.recorder, now, "the daemon makes no new ones: it was asked to leave", self._say)
         self._see_summary(now)
-        self.send(now)
 
     def send(self, now: datetime) -> None:
         """Start a sender when something is to be sent now and none is at work."""
@@ -53,6 +61,12 @@ class Alerting:
             faults.point("alerting.send")
             self._child = start_sender(self._config.home, self._environ, self._say)
 
+    def _complain(self, words: str) -> None:
+        """Once, until all was well again."""
+        if words != self._fault:
+            self._fault = words
+            self._say(words)
+
     def _why(self, run: model.Run, spec: model.Pipeline, now: datetime, blocked: str) -> str:
         return queue.why_waits(run, spec, engine.queue_facts(self._store, run, spec, now, site=blocked)) or ""
 
@@ -61,9 +75,7 @@ class Alerting:
         try:
             book, self._fault = self.recorder.book(), ""
         except EnvironmentFault as error:
-            if error.message != self._fault:
-                self._fault = error.message
-                self._say(f"nobody can be told of anything: {error.message}; {error.hint}")
+            self._complain(f"nobody can be told of anything: {error.message}; {error.hint}")
             return
         if book.summary_at is None:
             return

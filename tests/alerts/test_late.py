@@ -261,6 +261,14 @@ def test_a_waiting_run_says_what_the_disk_has_to_do_with_it(night, daemon):
     assert night.reason() == "has not begun: the disk is full"
 
 
+def test_something_odd_about_a_deadline_is_said_once_and_the_sender_goes_on(night, daemon, monkeypatch):
+    monkeypatch.setattr(alerting.late, "look", lambda *_: 1 / 0)
+    night.home.add()
+    for _ in range(3):
+        daemon.look(night.home.clock.now())
+    assert night.said == ["a fault of runner itself, deadlines are not looked at: ZeroDivisionError: division by zero"] and daemon.starts.count == 1
+
+
 SUMMARY = "channels: {ops: {command: x}, duty: {command: x}}\nsummary: {at: '08:00', to: [ops, duty]}\n"
 
 
