@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -139,6 +140,27 @@ def test_the_log_comes_as_it_is_written(begin, launch, tmp_path):
 def test_what_stays_in_the_background_is_ended(run, there):
     assert "left running in the background was ended" in run("sleep 1234 & echo $!")
     assert not processes(f"RUNNER_REMOTE={there}")
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
+def test_any_shell_may_be_sh_there(launch, there, tmp_path, shell):
+    """A stand-in for ssh runs each shell that is here as the other host's sh."""
+    program = shutil.which(shell.split()[0])
+    if not program:
+        pytest.skip(f"no {shell.split()[0]} here")
+    fake = tmp_path / "bin" / "ssh"
+    fake.parent.mkdir()
+    fake.write_text(f"#!/bin/sh\nexec {program} {' '.join(shell.split()[1:])}\n")
+    fake.chmod(0o755)
+    where = {"host": "h", "scratch": str(there), "shell": "sh -e"}
+    path = {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
+    log = launch("ssh", prepared({**where, "run": 'echo "$1"; sleep 99 & echo a=b >> "$RUNNER_OUTPUT"; exit 3', "args": ["가 '\"$HOME"]}), 3, **path)
+    assert log == "가 '\"$HOME\nrunner: what the command left running in the background was ended\n"
+    assert (launch.attempt / "output").read_text() == "a=b\n" and left(there) == []
+    process = launch.begin("ssh", prepared({**where, "run": "trap '' TERM; echo begun; while :; do sleep 1; done"}, kill_grace=2.0), **path)
+    wait_for(lambda: launch.log() == "begun\n")
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(60) == 143 and processes(f"RUNNER_REMOTE={there}") == [] and left(there) == []
 
 
 # --------------------------------------------------------------------------------------------------------------- stopping
