@@ -15,7 +15,7 @@ from runner.cli.app import App
 from runner.cli.completion import complete_run, complete_step
 from runner.cli.finding import find_run, is_worked_on
 from runner.config import shown
-from runner.errors import NotFound, UsageError
+from runner.errors import InvalidPipeline, NotFound, UsageError
 
 POLL_SECONDS = 0.2  # a log file rings no bell
 PATIENCE = 5  # looks at a run that nobody works on before it counts as interrupted: it may be about to be taken
@@ -72,6 +72,8 @@ def logs(app: App, run_name, step, count, everything, follow, number, raw, paths
     run = find_run(app, store, run_name)
     _check_step(store, run, step)
     sources = _sources(store, run, step, number)
+    waits = _waits(app, store, run, sources)
+    sources = [source for source in sources if source not in waits]
     if everything:
         count = None
     elif count is None:
@@ -86,11 +88,27 @@ def logs(app: App, run_name, step, count, everything, follow, number, raw, paths
     else:
         for position, source in enumerate(sources):
             _show(app, source, count, raw, header=len(sources) > 1, first=not position)
-    if not sources and not follow:
+    if waits and not as_json:
+        app.say(f"{', '.join(source.attempt.step for source in waits)}: no log, it waits and prints nothing: runner status {run.name}")
+    elif not sources and not follow:
         _say_none(app, store, run, step, number)
     if not as_json:
         _say_removed(app, run, [source for source in sources if source.removed])
     return 0
+
+
+def _waits(app: App, store, run: model.Run, sources: List[Source]) -> List[Source]:
+    """Those of steps without a process: they never had a log."""
+    empty = [source for source in sources if source.removed]
+    if not empty:
+        return []
+    from runner.definitions import Definitions  # it loads the check, and few runs need it here
+
+    try:
+        spec = Definitions(store, app.site()).of(run)
+        return [source for source in empty if spec.step(source.attempt.step).slotless]
+    except (InvalidPipeline, KeyError):  # a text of an older version
+        return []
 
 
 def _say_removed(app: App, run: model.Run, removed: List[Source]) -> None:

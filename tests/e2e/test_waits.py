@@ -107,3 +107,13 @@ def test_a_step_starts_another_pipeline_through_the_daemon(house):
     assert house.runs() == {"parent@2026-02-28": "success", "child@2026-02-28": "success"}
     assert house("logs", "parent@2026-02-28", "after").stdout.strip().endswith("child@2026-02-28")
     house.end(first)
+
+
+def test_a_wait_has_no_log_and_none_that_was_removed(runner):
+    path = runner.write("mart.yaml", "steps: [{id: landed, wait: {file: mart.yaml}}, {id: load, needs: landed, bash: echo loaded}]")
+    runner("run", path, "--date", "2026-02-28")
+    every = runner("logs", "mart@2026-02-28")
+    assert every.stdout == "loaded\n" and "landed: no log, it waits" in every.stderr and "removed" not in every.stderr
+    one = runner("logs", "mart@2026-02-28", "landed")
+    assert one.stdout == "" and "landed: no log, it waits" in one.stderr
+    assert runner.json("logs", "mart@2026-02-28")["steps"][0]["step"] == "load"
