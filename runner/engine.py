@@ -321,6 +321,9 @@ class Engine:
         if active.plan.stopping and verdict.step == "retry_wait":
             verdict = retries.Verdict("killed", "killed", verdict.reason)
         reason = verdict.reason
+        note = process.read_note(live.folder) if verdict.attempt != "success" else ""
+        if note:
+            reason = f"{reason}; {note}" if reason else note
         if report.leftovers:
             reason = (reason + "; " if reason else "") + "left processes in the background: ended"
         run_id = active.run.id

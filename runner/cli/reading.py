@@ -251,11 +251,15 @@ def status(app: App, run_name, as_json):
         reasons = why.steps_wait(app, store, run, rows)
         for step in out["steps"]:
             step["waits"] = reasons.get(step["id"]) or None
+        notes = _notes(store, run, rows)
+        for step in out["steps"]:
+            step["note"] = notes.get(step["id"])
         out["worked_on_by"] = ownership.about(app.config.engines_folder, run.engine) if is_worked_on(app, run) else None
         app.out_json(out)
         return
     failed = _failed(app, store, run, rows)
-    app.out("\n".join([*_header(app, store, run, waits), "", *_steps(app, run, rows, why.steps_wait(app, store, run, rows)), *_failed_logs(store, run, failed)]))
+    notes = {**why.steps_wait(app, store, run, rows), **_notes(store, run, rows)}
+    app.out("\n".join([*_header(app, store, run, waits), "", *_steps(app, run, rows, notes), *_failed_logs(store, run, failed)]))
     for line in _what_next(app, run, failed):
         app.say("  " + line)
 
@@ -290,11 +294,11 @@ def _worker(app: App, run: model.Run, shown: str) -> str:
     return "the one that worked on it died; its steps may still run" if shown == "interrupted" else "nobody works on it"
 
 
-def _steps(app: App, run: model.Run, rows: Sequence[model.StepRun], why_pending: Mapping[str, str]) -> List[str]:
+def _steps(app: App, run: model.Run, rows: Sequence[model.StepRun], notes: Mapping[str, str]) -> List[str]:
     zone, now = zone_of(run), app.clock.now()
     cells = []
     for row in rows:
-        note = table.one_line(row.reason or why_pending.get(row.step, ""))
+        note = table.one_line(row.reason or notes.get(row.step, ""))
         if row.retry_at:
             note += f"{'; ' if note else ''}next try {row.retry_at.astimezone(zone):%H:%M:%S}"
         cells.append((
@@ -302,6 +306,18 @@ def _steps(app: App, run: model.Run, rows: Sequence[model.StepRun], why_pending:
             str(row.tries) if row.tries else "", note,
         ))
     return table.columns(("step", "state", "took", "tries", "reason"), cells, _limit())
+
+
+def _notes(store, run: model.Run, rows: Sequence[model.StepRun]) -> Dict[str, str]:
+    """Running step -> what its client says of it, such as the application that it has started on a cluster."""
+    running = {row.step for row in rows if row.state == "running"}
+    if not running:
+        return {}
+    from runner.executors import process
+
+    attempts = store.live_attempts(run.id)
+    notes = ((attempt.step, process.read_note(attempt.folder)) for attempt in attempts if attempt.step in running)
+    return {step: note for step, note in notes if note}
 
 
 def _failed(app: App, store, run: model.Run, rows: Sequence[model.StepRun]) -> List[str]:

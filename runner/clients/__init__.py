@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 from functools import cached_property
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Sequence
 
 BAD_REQUEST, FAULT = 2, 70  # exit codes: something the pipeline says cannot work; a fault of runner itself (sysexits EX_SOFTWARE)
 
@@ -31,8 +31,9 @@ class ClientError(Exception):
 class Client:
     """One attempt of a step as its client sees it."""
 
-    def __init__(self, request: Mapping[str, Any], environ: Mapping[str, str]):
+    def __init__(self, request: Mapping[str, Any], environ: Mapping[str, str], words: Sequence[str] = ()):
         self.request = request  # as it stands on disk
+        self.words = words  # the command that it is to start, of a client that looks after one
         self.environ = environ
         self.home = environ.get("RUNNER_HOME", "")
         self.folder = environ.get("RUNNER_ATTEMPT", os.getcwd())

@@ -1,4 +1,7 @@
-"""Starts one client: `python -I start.py NAME REQUEST.json`, or with `-` where it asks on stdin. Isolated, so that no module of the user's folder gets in the way."""
+"""Starts one client: `python -I start.py NAME REQUEST.json [WORD...]`, or with `-` where it asks on stdin.
+
+Isolated, so that no module of the user's folder gets in the way.
+"""
 
 import json
 import os
@@ -8,7 +11,7 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 
-def main(name: str, path: str) -> int:
+def main(name: str, path: str, *words: str) -> int:
     from importlib import import_module
 
     from runner import clients
@@ -16,7 +19,7 @@ def main(name: str, path: str) -> int:
 
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="surrogateescape", line_buffering=True)
-    client = clients.Client(_read(path), os.environ)
+    client = clients.Client(_read(path), os.environ, words)
     try:
         return int(import_module(f"runner.clients.{name}").main(client) or 0)
     except clients.ClientError as error:
@@ -48,4 +51,4 @@ def _say(message: str, hint: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))
+    sys.exit(main(*sys.argv[1:]))

@@ -1,6 +1,6 @@
 """One attempt on this host: its folder, its wrapper, its processes. No clock of its own, no database.
 
-An attempt's folder holds: script... (what runs), log (its output, bytes as they came), start (pid and boot), rc (exit status), output (what it hands on). The recovery table stands in docs/architecture.md.
+An attempt's folder holds: script... (what runs), log (its output, bytes as they came), start (pid and boot), rc (exit status), output (what it hands on), note (what its client says of it). The recovery table stands in docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -133,6 +133,15 @@ def _words(path: str) -> List[str]:
             return file.read(200).split()
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def read_note(folder: str) -> str:
+    """What a client left for people to read beside the state: the id and the address of what it has started elsewhere."""
+    try:
+        with open(os.path.join(folder, "note"), encoding="utf-8", errors="replace") as file:
+            return " ".join(file.read(500).split())
+    except OSError:
+        return ""
 
 
 def read_outputs(folder: str) -> dict:

@@ -101,6 +101,16 @@ def client(name: str, body: Mapping[str, Any], ctx: BuildContext) -> model.Comma
     return model.Command(argv=(sys.executable, "-I", _START, name, path), files={REQUEST: request + "\n"})
 
 
+def looked_after(name: str, words: Sequence[str], body: Mapping[str, Any], ctx: BuildContext, env: Mapping[str, str]) -> model.Command:
+    """The Command that has a client of runner's own start a command of the server and look after what it starts elsewhere.
+
+    `body` is what the client needs to know; the command stands whole in argv, where `runner plan` and ps show it.
+    """
+    request = json.dumps({"body": body, "pipeline_folder": ctx.pipeline_folder}, ensure_ascii=False, indent=1)
+    path = in_folder(ctx, REQUEST)
+    return model.Command(argv=(sys.executable, "-I", _START, name, path, *words), env=dict(env), files={REQUEST: request + "\n"})
+
+
 def exactly_one(body: Mapping[str, Any], keys: Sequence[str]) -> List[Fault]:
     """One of these keys must be there, with something in it."""
     present = [key for key in keys if key in body]

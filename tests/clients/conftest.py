@@ -27,7 +27,7 @@ class Launcher:
             path.write_text(text, encoding="utf-8")
             path.chmod(0o600)
 
-    def begin(self, name, body, attempt=None, **env):
+    def begin(self, name, body, attempt=None, words=(), **env):
         if attempt is None:
             self.count += 1
         self.attempt = self.folder / f"attempt.{attempt or self.count}"
@@ -40,7 +40,7 @@ class Launcher:
             "RUNNER_PIPELINE": "mart", "RUNNER_STEP": "a", "RUNNER_TRY_NUMBER": "1", **env,
         }
         with open(self.attempt / "log", "wb") as log:
-            return subprocess.Popen([sys.executable, "-I", start.__file__, name, str(request)], cwd=self.folder, stdin=subprocess.DEVNULL,
+            return subprocess.Popen([sys.executable, "-I", start.__file__, name, str(request), *map(str, words)], cwd=self.folder, stdin=subprocess.DEVNULL,
                                     stdout=log, stderr=subprocess.STDOUT, env=environ, start_new_session=True)
 
     def __call__(self, name, body, code=0, **env):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import datetime
@@ -520,12 +521,74 @@ def test_python_files():
 # -------------------------------------------------------------------------------------------------------- spark-submit
 
 
+SPARK_FOLDER = "/h/runs/mart/2026-11-20/load.1"
+
+
+def submitted(**body):
+    """The words of spark-submit, which the client starts, and what the client is told."""
+    command = build("spark-submit", {"application": "jobs/mart.py", **body}, context(folder=SPARK_FOLDER))
+    assert list(command.argv[:5]) == [sys.executable, "-I", command.argv[2], "spark", f"{SPARK_FOLDER}/request.json"]
+    assert command.argv[2].endswith("/runner/clients/start.py")
+    return list(command.argv[5:]), json.loads(command.files["request.json"])["body"]
+
+
 def spark(**body):
-    return list(build("spark-submit", {"application": "jobs/mart.py", **body}).argv)
+    """The words where nothing is said of YARN, without the tags."""
+    return submitted(**{"master": "local", **body})[0]
 
 
 def test_spark_plain():
-    assert spark() == ["spark-submit", "/etl/jobs/mart.py"]
+    assert spark() == ["spark-submit", "--master", "local", "/etl/jobs/mart.py"]
+
+
+@pytest.mark.parametrize("body", [{}, {"master": "yarn"}, {"master": "yarn-cluster"}, {"conf": {"spark.master": "yarn"}}])
+def test_spark_may_be_yarn_so_it_is_tagged(body):
+    words, told = submitted(**body)
+    [tags] = [word for word in words if word.startswith("spark.yarn.tags=")]
+    assert re.fullmatch(rf"spark.yarn.tags={told['tag']},{told['attempt_tag']}(,.*)?", tags)
+    assert re.fullmatch(r"runner-[0-9a-f]{20}", told["tag"]) and told["attempt_tag"].startswith(told["tag"] + "-")
+
+
+@pytest.mark.parametrize("body", [{"master": "local[2]"}, {"master": "spark://h:7077"}, {"conf": {"spark.master": "k8s://h"}}])
+def test_spark_elsewhere_has_no_tags(body):
+    words, told = submitted(**body)
+    assert not any("tags" in word for word in words) and "tag" not in told
+
+
+def test_spark_tags_by_attempt_step_run_and_server(monkeypatch):
+    from runner.steps import spark_submit
+
+    first, second = (spark_submit._tags(f"/h/runs/mart/2026-11-20/load.{n}") for n in (1, 2))
+    assert first[0] == second[0] and first[1] != second[1] and first[2] == "mart/2026-11-20/load.1"
+    others = ["/h/runs/mart/2026-11-21/load.1", "/h/runs/mart/2026-11-20/load.3.1", "/g/runs/mart/2026-11-20/load.1"]
+    assert len({first[0], *(spark_submit._tags(folder)[0] for folder in others)}) == 4
+    monkeypatch.setattr(os, "uname", lambda: type("Uname", (), {"nodename": "another"}))
+    assert spark_submit._tags("/h/runs/mart/2026-11-20/load.1")[0] != first[0]
+
+
+def test_spark_tags_are_what_yarn_takes():
+    from runner.steps import spark_submit
+
+    for folder in ("/h/runs/\ub9c8\ud2b8/2026-11-20/load.1", "/h/runs/mart/2026-11-20/" + "x" * 120 + ".1", "/h/runs/a,b/2026-11-20/load.1"):
+        assert len(spark_submit._tags(folder)) == 2
+    assert all(tag.isascii() and tag == tag.lower() and len(tag) <= 100 for tag in spark_submit._tags("/h/runs/Mart/2026-11-20/load.1"))
+
+
+def test_spark_keeps_the_users_own_tags():
+    words, told = submitted(master="yarn", conf={"spark.yarn.tags": "mine"})
+    assert [word for word in words if "tags" in word][0].startswith(f"spark.yarn.tags=mine,{told['tag']},")
+
+
+def test_spark_detached_does_not_wait():
+    words, told = submitted(master="yarn", deploy_mode="cluster", detach=True, poll="30s", rm_url="http://rm:8088", on_live="kill")
+    assert "spark.yarn.submit.waitAppCompletion=false" in words
+    assert {key: told[key] for key in ("detach", "poll", "rm_url", "on_live", "kill_grace")} == {
+        "detach": True, "poll": "30s", "rm_url": "http://rm:8088", "on_live": "kill", "kill_grace": 30.0}
+
+
+def test_spark_packages_from_the_sites_own_repository():
+    words = spark(packages=["g:a:1", "g:b:2"], ivy_settings="ivy.xml")
+    assert words[3:7] == ["--packages", "g:a:1,g:b:2", "--conf", "spark.jars.ivySettings=/etl/ivy.xml"]
 
 
 def test_spark_with_everything_in_one_order():
@@ -537,13 +600,16 @@ def test_spark_with_everything_in_one_order():
         "driver_memory": "2g", "properties_file": "spark.conf", "keytab": "etl.keytab", "principal": "etl@EXAMPLE",
         "queue": "batch", "name": "mart << ds >>", "class": "com.example.Main", "deploy_mode": "cluster", "master": "yarn",
     }
-    assert spark(**body) == [
+    words, told = submitted(**body)
+    tags = f"spark.yarn.tags={told['tag']},{told['attempt_tag']},mart/2026-11-20/load.1"
+    assert words == [
         "spark-submit", "--master", "yarn", "--deploy-mode", "cluster", "--class", "com.example.Main",
         "--name", "mart 2026-11-20", "--queue", "batch", "--principal", "etl@EXAMPLE", "--keytab", "/etl/etl.keytab",
         "--properties-file", "/etl/spark.conf", "--driver-memory", "2g", "--driver-cores", "1", "--executor-memory", "4g",
         "--executor-cores", "2", "--num-executors", "4", "--total-executor-cores", "8", "--jars", "/etl/lib/*.jar",
         "--files", "/etc/x.conf,hdfs:///y", "--py-files", "/etl/a.py,/etl/b.zip", "--archives", "/etl/env.tar.gz#env",
-        "--conf", "spark.a=true", "--conf", "spark.b=x y=z", "--conf", "spark.c=2", "--verbose", "/etl/jobs/mart.py",
+        "--conf", "spark.a=true", "--conf", "spark.b=x y=z", "--conf", "spark.c=2", "--conf", tags,
+        "--verbose", "/etl/jobs/mart.py",
         "--date", "2026-11-20", "a b", "$HOME", "1", "true",
     ]
 
@@ -570,13 +636,14 @@ def test_spark_application(application, word):
         ({}, "spark-submit", {}),
         ({"spark_home": "/opt/spark"}, "/opt/spark/bin/spark-submit", {"SPARK_HOME": "/opt/spark"}),
         ({"spark_home": "spark"}, "/etl/spark/bin/spark-submit", {"SPARK_HOME": "/etl/spark"}),
+        ({"java_home": "/opt/jdk"}, "spark-submit", {"JAVA_HOME": "/opt/jdk"}),
         ({"binary": "spark3-submit"}, "spark3-submit", {}),
         ({"binary": "bin/s", "spark_home": "/opt/spark"}, "/etl/bin/s", {"SPARK_HOME": "/opt/spark"}),
     ],
 )
 def test_spark_binary(body, binary, env):
     command = build("spark-submit", {"application": "a.py", **body})
-    assert (command.argv[0], dict(command.env)) == (binary, env)
+    assert (command.argv[5], dict(command.env)) == (binary, env)
 
 
 def test_spark_leaves_out_empty_lists_and_a_false_verbose():
@@ -685,6 +752,11 @@ def test_noop_has_nothing_to_run(body):
         ("python", {"script": "a", "interpreter": ""}, ("interpreter",), "is empty"),
         ("spark-submit", {"master": "yarn"}, (), "`application:` is missing"),
         ("spark-submit", {"application": "a.py", "packages": ["g:a:1"]}, ("packages",), "internet"),
+        ("spark-submit", {"application": "a.py", "repositories": "x", "ivy_settings": "i"}, ("repositories",), "internet"),
+        ("spark-submit", {"application": "a.py", "detach": True}, ("detach",), "client mode"),
+        ("spark-submit", {"application": "a.py", "detach": True, "deploy_mode": "cluster", "master": "spark://h"}, ("detach",), "for YARN"),
+        ("spark-submit", {"application": "a.py", "on_live": "adopt"}, ("on_live",), "client mode"),
+        ("spark-submit", {"application": "a.py", "poll": "soon"}, ("poll",), "soon"),
         ("spark-submit", {"application": "a.py", "repositories": "x"}, ("repositories",), "internet"),
         ("spark-submit", {"application": "a.py", "conf": {"spark.jars.packages": "g:a:1"}}, ("conf", "spark.jars.packages"), "internet"),
         ("spark-submit", {"application": "a.py", "conf": {"dfs.replication": 1}}, ("conf", "dfs.replication"), "ignores"),
