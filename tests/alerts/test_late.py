@@ -280,6 +280,9 @@ def test_the_summary_is_due_once_a_day_by_the_sites_clocks(night, daemon):
         assert len(night.told()) == count, wall
     keys = [row["key"] for row in night.home.store.db.execute_text("SELECT DISTINCT key FROM alerts", {}).fetchall()]
     assert keys == ["summary/2026-02-27", "summary/2026-02-28"]
+    night.home.alerts(SUMMARY.replace("[ops, duty]", "[ops, duty, later]").replace("duty: {", "later: {command: x}, duty: {"))
+    daemon.look(night.home.clock.now())
+    assert len(night.told()) == 4  # whoever is added gets the next one
 
 
 def test_a_fault_of_alerts_yaml_is_said_once_in_the_daemons_log(night, daemon):
