@@ -31,7 +31,7 @@ OF_DATES = {  # what others ask of a date -> what may be asked of ours
     "subtract_days": "subtract(days=1)", "add_days": "add(days=1)", "astimezone": "in_timezone('UTC')",
 }  # fmt: skip
 _BRACES = re.compile(r"\{\{-?[ \t]*(([A-Za-z_]\w*)((?:\.\w+)*)[^{}\n]{0,200}?)[ \t]*-?\}\}")
-_ELSEWHERE = frozenset({"run", "step", "pipeline", "params", "outputs", "datetime", "timedelta"})  # words of other tools too
+_ELSEWHERE = frozenset({"run", "step", "pipeline", "params", "outputs", "item", "datetime", "timedelta"})  # words of other tools too
 _AIRFLOW = ("ti.xcom_pull", "task_instance.", "dag_run.", "var.value.", "var.json.", "dag.dag_id")
 _COMMENT = re.compile(r"[ \t]*(#|--)")
 

@@ -634,7 +634,7 @@ def in_the_manual():
 
     run = make_run(name="mart@2026-02-28", date=day(0), trigger="schedule", params={"region": "kr"})
     outputs = {"a": {"rows": 12}, "count": {"rows": "12"}, "load-raw": {"rows": "7"}}
-    return make_context(run, outputs=outputs, prev_success=day(-1), previous=day(-1), following=day(1))
+    return make_context(run, outputs=outputs, prev_success=day(-1), previous=day(-1), following=day(1), item=("KR", 0))
 
 
 def table(title):
