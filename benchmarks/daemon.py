@@ -39,6 +39,10 @@ class House:
         connection = sqlite3.connect(f"file:{self.home}/runner.db?mode=ro", uri=True, timeout=30)
         try:
             return connection.execute(text).fetchall()
+        except sqlite3.OperationalError as error:  # the daemon is still making its tables
+            if "no such table" not in str(error):
+                raise
+            return [(0,)]
         finally:
             connection.close()
 

@@ -47,9 +47,11 @@ class Dispatch:
     def run(self, now: datetime) -> bool:
         """Deal with one batch; True when something was due, so that it is worth to come again."""
         found: List[Due] = []
+        rows = 0
         for row in self._store.pipelines.due(now, BATCH):
             found.append(self._prepare(row, now))
-            if sum(len(due.run) + len(due.missed) for due in found) >= ROWS:
+            rows += len(found[-1].run) + len(found[-1].missed)
+            if rows >= ROWS:
                 break
         try:
             self._write_all(found, now)
