@@ -1,6 +1,7 @@
 """SQL as text: where a statement ends, and where its `:name` binds stand. Knows strings, comments, `$$` and `::casts`; nothing else of SQL.
 
-A dialect says which of these a database has: postgres, mysql, sqlite, or ansi for whatever a site's own driver reaches (Oracle too).
+A dialect says which of these a database has: postgres, mysql, sqlite, or ansi for whatever a site's own driver reaches (Oracle too). And hive, for
+scripts of beeline, hive and spark-sql.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ _TOKENS = {  # in this order; the first that fits is taken
                 r"\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$",
         "slash": r"(?m:^[ \t]*/[ \t]*\r?$)",
     },
+    "hive": {
+        "comment": r"--[^\n]*|/\*(?!\+).*?\*/",
+        "text": rf"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`]|``)*`|/\*\+.*?\*/",  # a hint is no comment
+        "command": r"!",  # of beeline, to the end of its line
+    },
 }
 _COMMON = {
     "word": _NAME,
@@ -52,7 +58,7 @@ def _grammar(dialect: str) -> "re.Pattern[str]":
     return re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in parts.items()), re.S)
 
 
-_GRAMMARS = {dialect: _grammar(dialect) for dialect in DIALECTS}
+_GRAMMARS = {dialect: _grammar(dialect) for dialect in _TOKENS}
 _ROUTINES = frozenset({"FUNCTION", "PROCEDURE", "TRIGGER", "PACKAGE", "EVENT"})
 
 
@@ -123,6 +129,16 @@ def split(text: str, dialect: str) -> List[Statement]:
     return _Splitter(text, dialect).run()
 
 
+def bare(text: str, dialect: str) -> str:
+    """A statement's text without its comments; what follows stays on its line."""
+    out, at = [], 0
+    while at < len(text):
+        token = _GRAMMARS[dialect].match(text, at)
+        out.append(token.group() if token.lastgroup != "comment" else "\n" * token.group().count("\n") or " ")
+        at = token.end()
+    return "".join(out)
+
+
 class _Splitter:
     def __init__(self, text: str, dialect: str):
         self.text, self.dialect = text.replace("\r\n", "\n"), dialect
@@ -164,6 +180,12 @@ class _Splitter:
             self.mark = token.group("mark")
             return end
         if kind == "slash" or (kind == "end" and self._ends_here()):
+            self._end()
+            return end
+        if kind == "command" and self.start is None:
+            newline = self.text.find("\n", start)
+            end = newline if newline >= 0 else len(self.text)
+            self.start, self.stop = start, end
             self._end()
             return end
         if self.start is None:

@@ -17,8 +17,21 @@ the attempt's folder and run with `-f`, so what has run can be read afterwards. 
 is replaced; `template: false` leaves it as it is, and `${hivevar:dt}` is always left to the client. The command is a list of
 words and never passes through a shell.
 
-**Exit codes.** 0 when every statement was good. beeline: 2 for a statement that failed, 1 for no connection or no Kerberos ticket. hive
-and spark-sql: other numbers than 0 for any failure. 127: the client was not found. Statements after the one that failed do not run.
+beeline gets the same statements without their comments (`run.hql`), since before Hive 3 it ends a statement at a `;` in a comment. The SQL of `init:`
+runs before them, in the same session.
+
+**What the log shows.** Each statement as it begins, what the client says of it, and the first rows of its result as a table (beeline). A statement
+that fails is shown, and the last line says which one, on which line of the file, and why.
+
+**What comes back.** `rows` of the last result, `value` (first column of its first row), `application_ids` and `application_id` (the last) of what ran on
+YARN. With `to:` the last result becomes a CSV file that gets its name when it is whole, and `file` is handed on (beeline). With `--outputformat`,
+`--showHeader` or `--silent` in `args:` the client's output goes to the log as it is, and no row is read from it.
+
+**Exit codes.** 0 when every statement was good. beeline: 2 for a statement that failed and for no connection (Hive's own: 1 for some of these). hive and
+spark-sql: other numbers than 0 for any failure. 127: the client was not found. 143: stopped. Statements after the one that failed do not run.
+
+**A stop or a timeout** has beeline close its session, and the server then ends the query; hive and spark-sql end the query as they end. That takes
+beeline up to five seconds. After 0.6 of `kill_grace:` it is killed: the server ends the query as soon as it sees the broken connection.
 
 **Traps**
 
@@ -27,18 +40,23 @@ and spark-sql: other numbers than 0 for any failure. 127: the client was not fou
 - End every statement with `;`, the last one too.
 - A text value in SQL: `'<< params.name | sql >>'` doubles its quotes. A `hivevar` is put into the SQL as it is.
 - A relative `file:`, `init:` or `password_file:` starts at the pipeline's folder; `source x.hql` inside the SQL at the step's `cwd:`.
+- After a `source x.hql;` or a `!run` no statement can be told by its number.
+- beeline writes NULL and the text `NULL` alike: both are taken for NULL.
+- A password in `url:` can be read with `ps` too.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import Any, Dict, List, Mapping
 
 from runner import model
 from runner.steps.base import (
-    BuildContext, CalledFile, Fault, called, called_text, closed, exactly_one, in_folder, locate, text_of, words,
+    BuildContext, CalledFile, Fault, called, called_text, closed, exactly_one, in_folder, locate, looked_after, text_of, words,
 )
+from runner.steps.sql import SCHEMA as SQL_SCHEMA, check_csv
 
 KIND = "hive"
 TITLE = "HiveQL by beeline, hive or spark-sql"
@@ -61,6 +79,7 @@ _REFUSED = {
     "-e": _OTHER_SQL,
     "-f": _OTHER_SQL,
 }
+_FORMATS = frozenset({"--outputformat", "--silent", "--showHeader"})
 _VALUES = {"type": ["string", "number", "boolean"]}
 
 
@@ -89,12 +108,15 @@ SCHEMA: Dict[str, Any] = {
             "items": {"type": ["string", "number", "boolean"]},
             "description": "Further options of the client, one word each, such as `--outputformat=csv2`.",
         },
+        "to": _word("A CSV file for the rows of the last result; a relative path starts at the pipeline's folder. For beeline."),
+        "csv": SQL_SCHEMA["properties"]["csv"],
+        "print": {"type": "integer", "minimum": 0, "description": "How many rows of each result the log shows. Default: 20; 0 with `to`. For beeline."},
         "template": {"type": "boolean", "description": "Whether the text of `file` is a template. Default: true for .sql and .hql."},
     },
 }
 INLINE = ("sql", "sql")  # the body's own text and its language, for the linter
 TEMPLATED = frozenset(
-    {"sql", "file", "hivevar", "hiveconf", "queue", "url", "user", "password_file", "init", "binary", "args"}
+    {"sql", "file", "hivevar", "hiveconf", "queue", "url", "user", "password_file", "init", "binary", "args", "to", "csv"}
 )
 
 
@@ -124,11 +146,13 @@ def check(body: Mapping[str, Any]) -> List[Fault]:
     if "template" in body and "file" not in body:
         hint = "Write `template: false` beside `id:` for SQL without templates."
         faults.append((("template",), "`template:` here is about the text of `file:`", hint))
-    for key in ("url", "user", "password_file"):
+    for key in ("url", "user", "password_file", "to", "print"):
         if key in body and _client(body) != "beeline":
-            hint = "Write `client: beeline`." if key == "url" else "Give `url:` or `client: beeline`."
+            hint = "Write `client: beeline`." if "url" in body or key == "url" else "Give `url:` or `client: beeline`."
             faults.append(((key,), f"`{key}:` is for beeline, and the client here is {_client(body)}", hint))
-    return faults + _check_names(body) + _check_args(body.get("args") or ())
+    if "csv" in body and "to" not in body:
+        faults.append((("csv",), "`csv:` says how the file of `to:` is written, and there is no `to:`", "Add `to: FILE.csv`."))
+    return faults + _check_names(body) + _check_args(body.get("args") or ()) + check_csv(body.get("csv") or {}) + _check_rows(body)
 
 
 def _check_names(body: Mapping[str, Any]) -> List[Fault]:
@@ -139,6 +163,16 @@ def _check_names(body: Mapping[str, Any]) -> List[Fault]:
         for kind in ("hivevar", "hiveconf")
         for name in body.get(kind) or ()
         if not _NAME.fullmatch(name)
+    ]
+
+
+def _check_rows(body: Mapping[str, Any]) -> List[Fault]:
+    if "to" not in body:
+        return []
+    hint = "Leave it out: the rows are read whatever the format of the log."
+    return [
+        (("args", index), f"`{name}` changes what beeline writes, and `to:` reads it", hint)
+        for index, name in enumerate(str(value).partition("=")[0] for value in body.get("args") or ()) if name in _FORMATS
     ]
 
 
@@ -159,11 +193,18 @@ def build(step: model.Step, body: Mapping[str, Any], ctx: BuildContext) -> model
     if "password_file" in body:
         argv += ["-w", locate(ctx.pipeline_folder, body["password_file"])]
     argv += _settings(body, client)
+    asked = {"client": client, "script": SCRIPT, "source": body.get("file", "the step's sql"), "kill_grace": step.kill_grace}
+    asked.update({key: body[key] for key in ("to", "csv", "print") if key in body})
     if "init" in body:
-        argv += ["-i", locate(ctx.pipeline_folder, body["init"])]
+        init = locate(ctx.pipeline_folder, body["init"])
+        if client == "beeline":
+            asked["init"] = init  # its statements go before the others: beeline would not stop at a fault in it
+        else:
+            argv += ["-i", init]
     argv += [*words(body.get("args")), "-f", in_folder(ctx, SCRIPT)]
     text = closed(body["sql"]) if "sql" in body else called_text(body["file"], _templated(body), ctx)
-    return model.Command(argv=argv, files={SCRIPT: text})
+    command = looked_after("hive", argv, asked, ctx, {})
+    return replace(command, files={**command.files, SCRIPT: text})
 
 
 def _binary(body: Mapping[str, Any], client: str, ctx: BuildContext) -> str:

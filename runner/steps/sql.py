@@ -174,7 +174,7 @@ def check(body: Mapping[str, Any]) -> List[Fault]:
         faults.append((("template",), "`template:` here is about the text of `file:`", hint))
     if "csv" in body and "to" not in body:
         faults.append((("csv",), "`csv:` says how the file of `to:` is written, and there is no `to:`", "Add `to: FILE.csv`."))
-    return faults + _check_expect(body) + _check_csv(body.get("csv") or {}) + _check_timeout(body) + _check_binds(body)
+    return faults + _check_expect(body) + check_csv(body.get("csv") or {}) + _check_timeout(body) + _check_binds(body)
 
 
 def _check_expect(body: Mapping[str, Any]) -> List[Fault]:
@@ -184,7 +184,7 @@ def _check_expect(body: Mapping[str, Any]) -> List[Fault]:
     return [(where, f"'{text}' is no expectation", hint) for where, text in texts if isinstance(text, str) and not _EXPECTATION.fullmatch(text)]
 
 
-def _check_csv(layout: Mapping[str, Any]) -> List[Fault]:
+def check_csv(layout: Mapping[str, Any]) -> List[Fault]:
     faults: List[Fault] = []
     encoding = layout.get("encoding")
     if isinstance(encoding, str) and not has_tag(encoding):

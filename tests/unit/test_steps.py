@@ -662,22 +662,32 @@ def test_spark_files():
 # ---------------------------------------------------------------------------------------------------------------- hive
 
 
+def hive(body, ctx=None):
+    """The words of the client, and what runner's own client is told."""
+    command = build("hive", body, ctx)
+    assert command.argv[3:5] == ("hive", "/runs/1/request.json")
+    return list(command.argv[5:]), json.loads(command.files["request.json"])["body"], command.files["script.hql"]
+
+
 def test_hive_text():
-    command = build("hive", "select '<< ds >>'")
-    assert command.argv == ["hive", "-f", "/runs/1/script.hql"] and command.files == {"script.hql": "select '2026-11-20'\n"}
+    words, asked, text = hive("select '<< ds >>'")
+    assert words == ["hive", "-f", "/runs/1/script.hql"] and text == "select '2026-11-20'\n"
+    assert asked == {"client": "hive", "script": "script.hql", "source": "the step's sql", "kill_grace": 30.0}
 
 
 def test_hive_with_everything():
     body = {
         "sql": "select 1;\n", "url": "jdbc:hive2://h:10000/d;principal=hive/_HOST@R", "user": "etl", "password_file": "pw",
         "hivevar": {"dt": "<< ds >>", "list": "'a','b'; drop", "flag": False}, "hiveconf": {"tez.queue.name": "mine"},
-        "queue": "batch", "init": "init.sql", "args": ["--outputformat=csv2"],
+        "queue": "batch", "init": "init.sql", "args": ["--hivevar", "x=1"],
     }
-    assert build("hive", body).argv == [
+    words, asked, _ = hive({**body, "to": "out/<< ds >>.csv", "csv": {"encoding": "cp949"}, "print": 3})
+    assert asked["init"] == "/etl/init.sql" and (asked["to"], asked["csv"], asked["print"]) == ("out/2026-11-20.csv", {"encoding": "cp949"}, 3)
+    assert words == [
         "beeline", "-u", "jdbc:hive2://h:10000/d;principal=hive/_HOST@R", "-n", "etl", "-w", "/etl/pw",
         "--hiveconf", "mapreduce.job.queuename=batch", "--hiveconf", "tez.queue.name=mine",
         "--hivevar", "dt=2026-11-20", "--hivevar", "list='a','b'; drop", "--hivevar", "flag=false",
-        "-i", "/etl/init.sql", "--outputformat=csv2", "-f", "/runs/1/script.hql",
+        "--hivevar", "x=1", "-f", "/runs/1/script.hql",
     ]
 
 
@@ -685,14 +695,14 @@ def test_hive_with_everything():
     "body, argv",
     [
         ({"client": "beeline"}, ["beeline"]),
-        ({"client": "spark-sql", "queue": "q"}, ["spark-sql", "--queue", "q"]),
+        ({"client": "spark-sql", "queue": "q", "init": "i.sql"}, ["spark-sql", "--queue", "q", "-i", "/etl/i.sql"]),
         ({"binary": "/opt/hive/bin/beeline", "url": "u"}, ["/opt/hive/bin/beeline", "-u", "u"]),
         ({"binary": "bin/hive"}, ["/etl/bin/hive"]),
         ({"binary": "hive2"}, ["hive2"]),
     ],
 )
 def test_hive_client(body, argv):
-    assert build("hive", {"sql": "x", **body}).argv == [*argv, "-f", "/runs/1/script.hql"]
+    assert hive({"sql": "x", **body})[0] == [*argv, "-f", "/runs/1/script.hql"]
 
 
 @pytest.mark.parametrize(
@@ -710,7 +720,8 @@ def test_hive_file_is_copied_and_rendered_by_its_name(file, body_template, step_
     ctx = context(texts={f"/etl/{file}": "select '<< ds >>', '${hivevar:x}'"}, template=step_template)
     body = {"file": file} if body_template is None else {"file": file, "template": body_template}
     expected = "2026-11-20" if rendered else "<< ds >>"
-    assert build("hive", body, ctx).files == {"script.hql": f"select '{expected}', '${{hivevar:x}}'\n"}
+    _, asked, text = hive(body, ctx)
+    assert text == f"select '{expected}', '${{hivevar:x}}'\n" and asked["source"] == file
 
 
 def test_hive_files():
@@ -773,6 +784,10 @@ def test_noop_has_nothing_to_run(body):
         ("hive", {"sql": "a", "args": ["--force=true"]}, ("args", 0), "exits with 0"),
         ("hive", {"sql": "a", "args": ["x", "-p", "secret"]}, ("args", 1), "ps"),
         ("hive", {"sql": "a", "args": ["-e", "drop"]}, ("args", 0), "other SQL"),
+        ("hive", {"sql": "a", "client": "spark-sql", "to": "x.csv"}, ("to",), "for beeline"),
+        ("hive", {"sql": "a", "url": "u", "csv": {}}, ("csv",), "no `to:`"),
+        ("hive", {"sql": "a", "url": "u", "to": "x", "csv": {"encoding": "nope"}}, ("csv", "encoding"), "no encoding"),
+        ("hive", {"sql": "a", "url": "u", "to": "x", "args": ["--silent=true"]}, ("args", 0), "`to:` reads it"),
     ],
 )
 def test_check_says_what_and_where_and_what_instead(kind, body, place, words):
