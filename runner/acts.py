@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import pwd
 from datetime import datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from runner import faults, model, plan, schedule
+from runner import faults, model, schedule
+from runner.actor import actor
 from runner.alerts import deadlines
 from runner.errors import Conflict, NotFound, UsageError
+from runner.planning import plan
 from runner.store import Store
-
-
-def actor() -> str:
-    """Who acts, for the journal: the login name, also behind sudo."""
-    user = os.environ.get("SUDO_USER") or ""
-    try:
-        name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        name = str(os.getuid())
-    return f"{name} (sudo by {user})" if user and user != name else name
 
 
 # --------------------------------------------------------------------------------------------------------- making

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from runner import acts, faults, model, plan, queue, retries, template, workorder
+from runner import acts, faults, model, template, workorder
 from runner.alerts.recorder import Recorder
 from runner.clock import Clock
 from runner.config import Config
@@ -22,7 +22,8 @@ from runner.errors import Conflict, InvalidPipeline, RunnerError
 from runner.executors import Report, process
 from runner.ownership import Owner, about, forget, is_alive
 from runner.sitevalues import SiteValues
-from runner.slots import BACKFILL, Slots
+from runner.planning import plan, queue, retries
+from runner.planning.slots import BACKFILL, Slots
 from runner.store import Store
 from runner.store.store import items_of, outputs_of
 from runner.waits import News, Waits

@@ -12,7 +12,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from runner import config, foreach, model, schedule, sitevalues, steps, template
+from runner import config, model, schedule, sitevalues, steps, template
+from runner.planning import foreach
 from runner.site import kerberos
 from runner.sitevalues import SiteValues
 

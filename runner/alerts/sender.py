@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Callable, Iterator, List, Mapping, Optional, Sequence, Set
 
-from runner import acts, config as config_module, faults, logtail, model, template, workorder
+from runner import config as config_module, faults, logtail, model, template, workorder
+from runner.actor import actor
 from runner.alerts import channels, deliver, grouping
 from runner.alerts import message as wording
 from runner.alerts.message import Message, Place
@@ -31,7 +32,7 @@ KEEP_DAYS = 90  # of the log, where the settings keep runs for ever
 
 
 def place_of(config: Config) -> Place:
-    return Place(socket.gethostname(), config.home, acts.actor())
+    return Place(socket.gethostname(), config.home, actor())
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def plan(app: App, pipeline, date, params, chosen, whole_env, as_json):
     """
     from runner import acts, workorder
     from runner import params as params_module
-    from runner.plan import RunPlan
+    from runner.planning.plan import RunPlan
 
     spec = app.pipeline(pipeline)
     values = params_module.resolve(spec, params, app.environ)

@@ -8,12 +8,13 @@ from typing import Any, List, Optional, Sequence
 
 import click
 
-from runner import daemonlock, model, ownership, plan
+from runner import daemonlock, model, ownership
 from runner.cli.app import App, need_writable
 from runner.cli.completion import complete_pipeline, complete_run, complete_step
 from runner.cli.asjson import run_json
 from runner.cli.finding import find_run
 from runner.errors import Conflict, NotFound, UsageError
+from runner.planning import plan
 
 _param = click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be given again.")
 _slots = click.option("--slots", type=click.IntRange(1, 1000), help="Steps at once (settings: slots, 8).")

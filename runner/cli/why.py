@@ -25,7 +25,7 @@ def waits(app: App, store, run: model.Run) -> str:
     from runner.daemon.guards import disk_reason
     from runner.definitions import Definitions
     from runner.engine import queue_facts
-    from runner.queue import why_waits
+    from runner.planning.queue import why_waits
 
     now, spec = app.clock.now(), Definitions(store, app.site()).of(run)
     site = daemon.blocked or disk_reason(app.config.home, app.config.min_free)
@@ -37,7 +37,7 @@ def steps_wait(app: App, store, run: model.Run, rows: Sequence[model.StepRun]) -
     if run.state != "running" or not any(row.state in ("pending", "retry_wait") for row in rows):
         return {}
     from runner.definitions import Definitions
-    from runner.plan import RunPlan
+    from runner.planning.plan import RunPlan
     from runner.store.store import items_of
 
     definitions = Definitions(store, app.site())

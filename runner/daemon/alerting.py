@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Callable, Mapping, Optional, Tuple
 from zoneinfo import ZoneInfo
 
-from runner import engine, faults, model, queue
+from runner import engine, faults, model
 from runner.alerts import late
 from runner.alerts.recorder import Recorder
 from runner.clock import UTC
 from runner.config import Config
 from runner.definitions import Definitions
 from runner.errors import EnvironmentFault
+from runner.planning import queue
 from runner.schedule.cron import first_instant
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, List, Mapping, Tuple
 
-from runner import acts, model, params, plan
+from runner import acts, model, params
 from runner.definitions import Definitions
 from runner.errors import Conflict, UsageError
+from runner.planning import plan
 from runner.store import Store
 from runner.waits.runs import Seen
 

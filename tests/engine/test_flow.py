@@ -6,9 +6,10 @@ import dataclasses
 
 import pytest
 
-from runner import acts, model, plan
+from runner import acts, model
 from runner.definitions import Definitions
 from runner.model import Retry
+from runner.planning import plan
 from runner.spec.check import Site, check_text
 from tests.conftest import FakeExecutor, add_run, make_date, make_pipeline, make_step
 from tests.engine.test_engine import House, house  # noqa: F401 - the fixture

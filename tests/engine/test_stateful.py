@@ -15,13 +15,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from runner import acts, model, plan
+from runner import acts, model
 from runner import config as config_module
 from runner.definitions import Definitions
 from runner.engine import Engine
 from runner.errors import Conflict
 from runner.executors import Report
 from runner.model import Retry
+from runner.planning import plan
 from runner.spec.check import Site
 from runner.store import Store
 from runner.store.store import definition_hash

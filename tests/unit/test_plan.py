@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import model, plan, retries, rules, weights
+from runner import model
 from runner.model import Retry
+from runner.planning import plan, retries, rules, weights
 from tests.conftest import make_pipeline, make_step
 
 NOW = datetime(2026, 2, 28, tzinfo=timezone.utc)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.slots import BACKFILL, Slots
+from runner.planning.slots import BACKFILL, Slots
 
 
 def order_of(slots):

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from runner.model import STEP_TERMINAL, Pipeline, Step, mapped, mapped_id, parent_of
-from runner.rules import GO, WAIT, Upstream, verdict
-from runner.weights import weights
+from runner.planning.rules import GO, WAIT, Upstream, verdict
+from runner.planning.weights import weights
 
 # ---------------------------------------------------------------------------------------------------------- decisions
 
