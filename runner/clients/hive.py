@@ -366,18 +366,18 @@ class _Session:
                 return
             raise ClientError(f"{self._who} ended with 0 before {self._place(left)}", "what it said is above")
         said = list(self._said)
-        reason, statement = _reason(said), self._at() if self._connected else None
-        if code > 128 and not reason.startswith("Error"):
+        why, statement = reason(said), self._at() if self._connected else None
+        if code > 128 and not why.startswith("Error"):
             place = f" in {self._place(statement)}" if statement else ""
             raise ClientError(f"{self._who} was ended by {_signal(code - 128)}{place}", "somebody ended it, or the memory of this server ran out: dmesg says", code)
         if not self._connected:
-            raise self._no_connection(said, reason, code)
+            raise self._no_connection(said, why, code)
         if statement:
             self._show(statement[1])
         place = f"{self._place(statement)}: " if statement else ""
-        if _BROKEN.search(reason):
-            raise ClientError(f"{place}the connection to the server broke: {reason}", "did it end or restart, or did the network break? its log says", code)
-        raise ClientError(f"{place}{reason or f'{self._who} ended with {code} and gave no reason'}", "", code)
+        if _BROKEN.search(why):
+            raise ClientError(f"{place}the connection to the server broke: {why}", "did it end or restart, or did the network break? its log says", code)
+        raise ClientError(f"{place}{why or f'{self._who} ended with {code} and gave no reason'}", "", code)
 
     def _place(self, at: Tuple[str, sqltext.Statement]) -> str:
         name, statement = at
@@ -390,13 +390,13 @@ class _Session:
         if len(lines) > 5:
             print("        | ...")
 
-    def _no_connection(self, said: List[str], reason: str, code: int) -> ClientError:
+    def _no_connection(self, said: List[str], why: str, code: int) -> ClientError:
         address = _address(self._words)
         text = "\n".join(said)
         for pattern, means, hint in _TROUBLES:
             if re.search(pattern, text):
                 return ClientError(f"{address}: {means}", hint, code)
-        return ClientError(f"{address}: {reason or 'no connection'}", "", code)
+        return ClientError(f"{address}: {why or 'no connection'}", "", code)
 
     def _stopped(self, code: int) -> ClientError:
         at = self._at() if self._connected else None
@@ -499,7 +499,7 @@ def _quoted(text: str, quote: str) -> Iterator[str]:
         at += 1
 
 
-def _reason(said: Sequence[str]) -> str:
+def reason(said: Sequence[str]) -> str:
     """The one line of what a client said that tells what is wrong."""
     lines = [line for line in said if line.strip() and not _FRAME.match(line) and not line.startswith(("INFO ", "WARN ", "Closing: "))]
     starts = [at for at, line in enumerate(lines) if line.startswith(("Error: ", "FAILED: ", "Error in query")) or _CLASS.match(line)]

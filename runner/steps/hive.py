@@ -38,7 +38,7 @@ beeline up to five seconds. After 0.6 of `kill_grace:` it is killed: the server 
 - `--force` in `args` is refused: beeline would go on after a failed statement and exit with 0.
 - A password on the command line can be read by everybody with `ps`: beeline takes it from `password_file:`, mode 0600.
 - End every statement with `;`, the last one too.
-- A text value in SQL: `'<< params.name | sql >>'` doubles its quotes. A `hivevar` is put into the SQL as it is.
+- A text value in SQL: `'<< params.name | hql >>'` escapes its quotes and backslashes. A `hivevar` is put into the SQL as it is.
 - A relative `file:`, `init:` or `password_file:` starts at the pipeline's folder; `source x.hql` inside the SQL at the step's `cwd:`.
 - After a `source x.hql;` or a `!run` no statement can be told by its number.
 - beeline writes NULL and the text `NULL` alike: both are taken for NULL.

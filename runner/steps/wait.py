@@ -23,7 +23,8 @@ otherwise; then it fails, or with `soft: true` is skipped. `retries:` have no ef
 - `file`: a path or a pattern (`*`, `?`, `[a-z]`, `**`). `count:` so many of them, `stable:` unchanged in size and time for so long, `age:` last
   changed at least so long ago, `min_size:` bytes each, `done:` a further file that must be there. Hands on `path`, `paths`, `count`, `bytes`.
 - `hdfs`: a path or pattern in HDFS, by the server's own `hdfs` command; `done:`, `count:` and `min_size:` as above. All that wait are asked with one command.
-- `partition`: `db.table/dt=2026-02-28` in Hive, by the server's `beeline` or `hive`, with `url:` or `client:`.
+- `partition`: `db.table/dt=2026-02-28` in Hive, by the server's `beeline` or `hive`, with `url:` (`user:`, `password_file:`) or `client:`. All that
+  wait for the same address are asked for with one start of it.
 - `sql`: a statement for `connection:`; it is there when the first value of its first row is neither nothing, 0, false nor empty.
 - `http`: an address that answers with a `status:` (200), and with `contains:` in its text.
 - `time`: `"06:00"` on the run's date, in its zone; `"+1d 06:00"` on the day after it; or a moment such as `<< data_interval_end >>`.
@@ -83,6 +84,8 @@ SCHEMA: Dict[str, Any] = {
         "contains": {**_TEXT, "description": "http: a text that the answer must hold."},
         "headers": {"type": "object", "additionalProperties": {"type": "string"}, "description": "http: further headers."},
         "url": {**_TEXT, "description": "partition: the JDBC address, for beeline."},
+        "user": {**_TEXT, "description": "partition: the user name, for beeline."},
+        "password_file": {**_TEXT, "description": "partition: a file, mode 0600, that holds the password, for beeline."},
         "client": {"type": "string", "enum": ["beeline", "hive", "spark-sql"], "description": "partition: who asks. Default: beeline with url, else hive."},
         "step": {**_TEXT, "description": "run: one of its steps instead of the whole run."},
         "date": {**_TEXT, "description": "run: a day or a month. Default: the date of this run."},
@@ -91,11 +94,11 @@ SCHEMA: Dict[str, Any] = {
         "if_failed": {"type": "string", "enum": ["wait", "fail"], "description": "run: wait for a repair, or fail at once. Default: wait."},
     },
 }
-TEMPLATED = frozenset({*FOR, "done", "contains", "headers", "url", "step", "date"})
+TEMPLATED = frozenset({*FOR, "done", "contains", "headers", "url", "user", "password_file", "step", "date"})
 
 _OF = {  # key -> what it goes with
     "count": ("file", "hdfs"), "stable": ("file",), "age": ("file",), "min_size": ("file", "hdfs"), "done": ("file", "hdfs"), "connection": ("sql",),
-    "status": ("http",), "contains": ("http",), "headers": ("http",), "url": ("partition",), "client": ("partition",), "step": ("run",), "date": ("run",),
+    "status": ("http",), "contains": ("http",), "headers": ("http",), "url": ("partition",), "user": ("partition",), "password_file": ("partition",), "client": ("partition",), "step": ("run",), "date": ("run",),
     "runs": ("run",), "state": ("run",), "if_failed": ("run",),
 }
 _LENGTHS = ("every", "stable", "age")
@@ -162,6 +165,8 @@ def build(step: model.Step, body: Mapping[str, Any], ctx: BuildContext) -> model
     probe.setdefault("every", _SLOW.get(chosen, 30.0))
     if chosen == "file":
         probe.update({key: locate(ctx.pipeline_folder, body[key]) for key in ("file", "done") if key in body})
+    elif "password_file" in body:
+        probe["password_file"] = locate(ctx.pipeline_folder, body["password_file"])
     elif chosen == "time":
         probe["until"] = moment(body["time"], ctx.date).timestamp() if ctx.date else 0.0
     elif chosen == "run":

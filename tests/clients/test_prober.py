@@ -68,7 +68,7 @@ def test_age(tmp_path):
 
 
 def test_partitions_are_asked_for_with_quotes():
-    assert partition.statement("mart.c/dt=2026-02-28/r=O'K") == "SHOW PARTITIONS mart.c PARTITION (dt='2026-02-28', r='O''K');"
+    assert partition.statement("mart.c/dt=2026-02-28/r=O'K") == "SHOW PARTITIONS mart.c PARTITION (dt='2026-02-28', r='O\\'K');"
 
 
 def script(folder, name, text):
@@ -91,6 +91,42 @@ exit 1
     assert [bool(one.ready) for one in seen] == [True, False, True, False]
     assert (seen[1].missing, seen[3].missing) == ("/data/none is not there", "/data/a b.csv has 1024 of 2000 bytes")
     assert (tmp_path / "calls").read_text().count("\n") == 1
+
+
+def test_what_only_the_run_has_does_not_keep_looks_apart():
+    lanes = {module.lane({"url": "u", "env": {"PATH": "/bin", **env}}) for module in (hdfs, partition) for env in ({"RUNNER_DS": "1"}, {"RUNNER_DS": "2"})}
+    assert len(lanes) == 2 and hdfs.lane({"env": {"PATH": "/x"}}) not in lanes
+    assert len({partition.lane({"url": url, "user": user}) for url in "ab" for user in "cd"}) == 4
+
+
+def partitions(folder, wanted, text, client="beeline"):
+    """What is said of them when the client is this script; and how often it was started."""
+    env = script(folder, client, f'echo "$@" >>{folder}/calls\n{text}')
+    seen = partition.look_many([{"partition": each, "client": client, "url": "jdbc:hive2://h:1/", "env": env, "cwd": "/"} for each in wanted])
+    return [one.ready and one.ready["partition"] or one.missing for one in seen], (folder / "calls").read_text().count("\n")
+
+
+def test_one_beeline_answers_for_all_partitions(tmp_path):
+    assert partitions(tmp_path, ["m.a/dt=1", "m.b/dt=1", "m.none/dt=1", "m.a/dt=1", "m.c/dt=1"], """
+echo 'Connected to: Apache Hive (version 3.1.3)' >&2; echo '1 row selected (0.1 seconds)' >&2; echo 'No rows selected (0.1 seconds)' >&2
+echo 'Error: Error while compiling statement: FAILED: SemanticException [Error 10001]: Table not found none (state=42S02,code=10001)' >&2
+echo '	at org.apache.hive.Beeline.main(B.java:1)' >&2; echo '12 rows selected (0.1 seconds)' >&2; exit 1
+""") == (["dt=1", "m.b/dt=1 is not there", "m.none/dt=1: FAILED: SemanticException [Error 10001]: Table not found none", "dt=1", "dt=1"], 1)
+
+
+def test_hive_stops_at_a_table_that_is_not_there_and_is_asked_for_the_rest(tmp_path):
+    assert partitions(tmp_path, ["m.a/dt=1", "m.none/dt=1", "m.b/dt=1"], f"""
+case $(wc -l <{tmp_path}/calls) in
+1) echo 'Time taken: 0.5 seconds, Fetched: 1 row(s)' >&2; echo 'FAILED: SemanticException Table not found none' >&2; exit 1 ;;
+2) echo 'Time taken: 0.5 seconds' >&2 ;;
+esac
+""", "hive") == (["dt=1", "m.none/dt=1: FAILED: SemanticException Table not found none", "m.b/dt=1 is not there"], 2)
+
+
+def test_a_hive_server_that_is_down_is_told_of_every_partition(tmp_path):
+    said = "Error: Could not open client transport with JDBC Uri: jdbc:hive2://h:1/: java.net.ConnectException: Connection refused (state=08S01,code=0)"
+    found, calls = partitions(tmp_path, ["m.a/dt=1", "m.b/dt=1"], f"echo '{said}' >&2; echo 'No current connection' >&2; exit 2")
+    assert calls == 1 and len(set(found)) == 1 and found[0].startswith("beeline: ") and "Connection refused" in found[0]
 
 
 def test_a_cluster_that_is_down_is_told_in_its_own_words(tmp_path):

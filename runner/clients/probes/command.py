@@ -37,6 +37,11 @@ def ask(words: Sequence[str], env: Mapping[str, str], cwd: str, text: str = "") 
     return child.returncode, out, said
 
 
+def surroundings(env: Mapping[str, str]) -> int:
+    """What may be asked together: the same environment, but for what is the run's own."""
+    return hash(tuple(sorted(pair for pair in env.items() if not pair[0].startswith("RUNNER_"))))
+
+
 def last_words(text: str) -> str:
     """The line of a client's talk that says what is wrong: the last that is no trace of Java's."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("\tat ", "    at "))]

@@ -6,7 +6,7 @@ import fnmatch
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from runner.clients.probes import Seen
-from runner.clients.probes.command import ask, last_words
+from runner.clients.probes.command import ask, last_words, surroundings
 
 PATHS_AT_ONCE = 200
 
