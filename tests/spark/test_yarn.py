@@ -151,10 +151,22 @@ def test_runner_and_client_and_wrapper_killed_with_9_and_it_is_adopted_later(ben
         os.kill(pid, signal.SIGKILL)
     bench.flag.touch()
     bench.shell.wait(lambda: not bench.apps(LIVE), "the application does not end")
-    bench.shell("rerun", "night@2026-11-20", "--failed", "--wait", "--yes", code=None)
+    bench.shell("rerun", "night@2026-11-20", "--resume")
     [step] = bench.shell.json("status", "night@2026-11-20")["steps"]
     assert step["state"] == "success" and bench.began() == 1 and len(bench.apps()) == 1, (step, bench.log(2))
     assert "has succeeded: nothing is submitted" in bench.log(2)
+
+
+def test_runner_killed_with_9_and_resumed_goes_on_with_the_same_attempt(bench):
+    bench.write(retries=1)
+    run = bench.begin()
+    bench.wait_began()
+    run.kill()
+    run.communicate()
+    resumed = bench.shell.start("rerun", "night@2026-11-20", "--resume")
+    bench.flag.touch()
+    bench.ended(resumed, 0)
+    assert bench.began() == 1 and len(bench.apps()) == 1 and not bench.log(2)
 
 
 def test_on_live_kill_ends_the_old_one_first(bench):
