@@ -28,7 +28,7 @@ ENDS = {
     "server_report": {"prepare": GOOD, "disks": GOOD, "processes": GOOD, "logs": GOOD, "alarm": "skipped", "report": GOOD},
 }
 
-ELSEWHERE = {"rocket_launches"}  # what needs a server has a file of tests of its own
+ELSEWHERE = {"rocket_launches", "spark_scores"}  # what needs a server or Spark has a file of tests of its own
 
 # Hangul in names and cells, a quoted comma, a byte order mark, CRLF at the end of each line; equal scores keep their order
 CUSTOMERS = "\ufeff고객번호,이름,주소,%s\r\n" % SCORE + "".join(line + "\r\n" for line in (

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from tests.e2e.conftest import ROOT
 from tests.spark.conftest import CUSTOMERS
 
 
@@ -36,20 +37,26 @@ def pipeline(shell, name, steps, **keys):
     shell.write(f"{name}.yaml", json.dumps({"steps": all_steps}))
 
 
-def test_a_csv_is_ordered_and_written_as_parquet(shell):
+def test_the_example_orders_a_csv_and_writes_parquet(shell):
     people = [(i, random.Random(i).choice(("Male", "Female")), 18 + i % 50, 15 + i % 120, random.Random(-i).randint(1, 99)) for i in range(1, 201)]
     (shell.folder / "in put").mkdir()
     source = shell.folder / "in put" / "고객.csv"
     source.write_text("\n".join([CUSTOMERS, *(",".join(map(str, each)) for each in people)]) + "\n", encoding="utf-8")
-    pipeline(shell, "scores", {"sort": {"application": "sort_scores.py", "args": [str(source), str(shell.folder / "out" / "<< ds >>"), "<< ds >>"]}})
-    shell("run", "scores.yaml", "--date", "2026-11-20")
+    shell.env.update(RUNNER_PIPELINES=os.path.join(ROOT, "pipelines"), SPARK_HOME=shell.spark.home, PATH=f"{shell.spark.home}/bin:{os.environ['PATH']}")
+    shell("run", "spark_scores", "--date", "2026-11-20", "--param", f"file={source}", "--param", f"folder={shell.folder}/out", "--param", "master=local[1]")
     wanted = sorted((score, number) for number, _, _, _, score in people)
-    read = ("import sys, json; from pyspark.sql import SparkSession; s = SparkSession.builder.config('spark.ui.enabled', 'false').getOrCreate(); "
-            "print('rows=' + json.dumps([[r.spending_score, r.customer_id, r.date] for r in s.read.parquet(sys.argv[1]).collect()])); s.stop()")
-    done = subprocess.run([shell.spark.python, "-c", read, str(shell.folder / "out" / "2026-11-20")], env={**shell.env, "SPARK_HOME": shell.spark.home,
-                          "PYTHONPATH": python_path(shell.spark.home)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=200)
-    found = json.loads(done.stdout.partition("rows=")[2])
+    assert shell.log("spark_scores", "report") == f"2026-11-20: 200 customers, lowest {wanted[0][0]}, highest {wanted[-1][0]}\n"
+    found = read(shell, "out/2026-11-20")
     assert [(score, number) for score, number, _ in found] == wanted and {date for _, _, date in found} == {"2026-11-20"}
+
+
+def read(shell, folder):
+    """The rows as they stand in the file."""
+    code = ("import sys, json; from pyspark.sql import SparkSession; s = SparkSession.builder.config('spark.ui.enabled', 'false').getOrCreate(); "
+            "print('rows=' + json.dumps([[r.spending_score, r.customer_id, str(r.date)] for r in s.read.parquet(sys.argv[1]).collect()])); s.stop()")
+    done = subprocess.run([shell.spark.python, "-c", code, str(shell.folder / folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=200,
+                          env={**shell.env, "SPARK_HOME": shell.spark.home, "PYTHONPATH": python_path(shell.spark.home)})
+    return json.loads(done.stdout.partition("rows=")[2])
 
 
 def python_path(home):
@@ -64,7 +71,7 @@ def test_how_a_job_can_fail_and_what_is_said(shell):
     pipeline(shell, "bad", {
         "error": {"application": "stay.py", "args": ["now", "값이 없다"]},
         "code": {"application": "stay.py", "args": ["now", 42]},
-        "source": {"application": "sort_scores.py", "args": ["/no/such.csv", "out", "<< ds >>"]},
+        "source": {"application": os.path.join(ROOT, "pipelines/spark_scores/order.py"), "args": ["/no/such.csv", "out", "<< ds >>"]},
         "main": {"application": "empty.jar", "class": "com.example.Main"},
         "binary": {"application": "stay.py", "spark_home": "/opt/no-spark"},
     })
