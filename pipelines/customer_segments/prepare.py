@@ -6,12 +6,14 @@ import sys
 
 COLUMNS = ["CustomerID", "Gender", "Age", "Annual Income (k$)", "Spending Score (1-100)"]
 
-with io.open(sys.argv[1], encoding="utf-8-sig", newline="") as source:
-    reader = csv.reader(source)
-    header = next(reader, [])
-    if header != COLUMNS:
-        sys.exit("%s: its columns are %s; needed are %s" % (sys.argv[1], ", ".join(header) or "none", ", ".join(COLUMNS)))
-    rows = [row for row in reader if row]
+try:
+    with io.open(sys.argv[1], encoding="utf-8-sig", newline="") as source:
+        rows = [row for row in csv.reader(source) if row]
+except (OSError, UnicodeDecodeError) as error:
+    sys.exit("%s cannot be read: %s" % (sys.argv[1], error))
+header = rows.pop(0) if rows else []
+if header != COLUMNS:
+    sys.exit("%s: its columns are %s; needed are %s" % (sys.argv[1], ", ".join(header) or "none", ", ".join(COLUMNS)))
 wrong = [number for number, row in enumerate(rows, 2) if len(row) != len(COLUMNS)]
 if wrong:
     sys.exit("%s: line %d has not %d cells" % (sys.argv[1], wrong[0], len(COLUMNS)))
