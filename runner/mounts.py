@@ -1,4 +1,4 @@
-"""Which file system holds a path, as the kernel's list of mounts says."""
+"""Which file system holds a path, as the kernel's list of mounts says, and how much room it has."""
 
 from __future__ import annotations
 
@@ -33,3 +33,16 @@ def _find(path: str, mounts: str) -> Tuple[str, str]:
     except OSError:
         pass
     return best, kind
+
+
+def free_bytes(folder: str) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def disk_reason(folder: str, minimum: int) -> str:
+    """Words when there is too little room for new runs; "" when there is enough."""
+    free = free_bytes(folder)
+    if free >= minimum:
+        return ""
+    return f"the disk of {folder} has {free // 10**6} MB left, less than min_free ({minimum // 10**6} MB): nothing new begins"

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
-from runner import daemonlock, model
+from runner import daemonlock, model, mounts
 from runner.cli.app import App
 from runner.errors import Conflict, EnvironmentFault, NotFound
 
@@ -103,8 +103,6 @@ def health(app: App, as_json):
 
 
 def _facts(app: App) -> Dict[str, Any]:
-    from runner.daemon import guards
-
     now = app.clock.now()
     alive = daemonlock.look(app.config.home)
     store = app.store_if_any()
@@ -116,8 +114,8 @@ def _facts(app: App) -> Dict[str, Any]:
         "failed": [run.name for run in _failed(store, now)] if store else [],
         "faulty": [row.name for row in rows if row.problem and not row.gone_at],
         "broken": [row.name for row in rows if row.broken and not row.gone_at],
-        "free": guards.free_bytes(app.config.home) if os.path.isdir(app.config.home) else 0,
-        "blocked": (alive.blocked if alive else "") or (guards.disk_reason(app.config.home, app.config.min_free) if os.path.isdir(app.config.home) else ""),
+        "free": mounts.free_bytes(app.config.home) if os.path.isdir(app.config.home) else 0,
+        "blocked": (alive.blocked if alive else "") or (mounts.disk_reason(app.config.home, app.config.min_free) if os.path.isdir(app.config.home) else ""),
         "alerts": _alerts(app, store, now),
         "next_due": min((row.next_due for row in rows if row.next_due), default=None),
     }

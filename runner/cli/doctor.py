@@ -424,7 +424,7 @@ def _database(app: App) -> Iterator[Finding]:
 
 
 def _interrupted(app: App, store) -> Iterator[Finding]:
-    from runner.cli.finding import shown_state
+    from runner.standing import shown_state
 
     for run in store.recent_runs(None, "running", 1000) + store.recent_runs(None, "queued", 1000):
         if shown_state(app, run) == "interrupted":

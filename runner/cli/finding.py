@@ -1,11 +1,11 @@
-"""The run that a word on the command line means, and whether anybody works on it."""
+"""The run that a word on the command line means."""
 
 from __future__ import annotations
 
 import os
 from zoneinfo import ZoneInfo
 
-from runner import model, ownership
+from runner import model
 from runner.cli.app import SUFFIXES, App
 from runner.errors import NotFound
 
@@ -30,15 +30,3 @@ def find_run(app: App, store, text: str) -> model.Run:
 def zone_of(run: model.Run) -> ZoneInfo:
     """The zone in which a run's moments are shown: its own."""
     return ZoneInfo(run.date.timezone)
-
-
-def is_worked_on(app: App, run: model.Run) -> bool:
-    """Whether a living process works on the run."""
-    return ownership.is_alive(app.config.engines_folder, run.engine)
-
-
-def shown_state(app: App, run: model.Run) -> str:
-    """The run's state; `interrupted` where the process that worked on it died."""
-    if run.state in model.RUN_TERMINAL or is_worked_on(app, run):
-        return run.state
-    return "interrupted" if run.state == "running" or run.engine else run.state

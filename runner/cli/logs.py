@@ -13,9 +13,10 @@ from runner import logtail, model
 from runner.cli import table
 from runner.cli.app import App
 from runner.cli.completion import complete_run, complete_step
-from runner.cli.finding import find_run, is_worked_on
+from runner.cli.finding import find_run
 from runner.config import shown
 from runner.errors import InvalidPipeline, NotFound, UsageError
+from runner.standing import is_worked_on
 
 POLL_SECONDS = 0.2  # a log file rings no bell
 PATIENCE = 5  # looks at a run that nobody works on before it counts as interrupted: it may be about to be taken

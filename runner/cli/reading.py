@@ -12,17 +12,18 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from runner import __version__, daemonlock, logtail, model, ownership
-from runner.cli import table, why
+from runner import __version__, daemonlock, logtail, model, ownership, standing
+from runner.cli import table
 from runner.cli.app import SUFFIXES, App
 from runner.cli.asjson import run_json
 from runner.cli.completion import complete_pipeline, complete_run
 from runner.cli.duecache import DueCache
-from runner.cli.finding import find_run, is_worked_on, shown_state, zone_of
+from runner.cli.finding import find_run, zone_of
 from runner.clock import from_text
 from runner.errors import InvalidPipeline
 from runner.spec import folder
 from runner.spec.report import brief_place
+from runner.standing import is_worked_on, shown_state
 
 _json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 LOG_LINES = 10  # of each failed step
@@ -200,7 +201,7 @@ def runs(app: App, pipeline, state, count, as_json):
     now = app.clock.now()
     rows = [
         (run.name, table.signed(shown_state(app, run)), table.moment(run.started_at or run.created_at, zone_of(run)),
-         table.elapsed(run.started_at, run.ended_at, now), run.trigger, table.one_line(run.reason or why.waits(app, store, run)))
+         table.elapsed(run.started_at, run.ended_at, now), run.trigger, table.one_line(run.reason or standing.waits(app, store, run)))
         for run in found
     ]
     app.out("\n".join(table.columns(("run", "state", "started", "took", "trigger", "reason"), rows, _limit())))
@@ -244,21 +245,21 @@ def status(app: App, run_name, as_json):
     store = app.store()
     run = find_run(app, store, run_name)
     rows = store.step_runs(run.id)
-    waits = why.waits(app, store, run)
+    waits = standing.waits(app, store, run)
     if as_json:
         out = _run_json(app, run, rows)
         out["waits"] = waits or None
-        reasons = why.steps_wait(app, store, run, rows)
+        reasons = standing.steps_wait(app, store, run, rows)
         for step in out["steps"]:
             step["waits"] = reasons.get(step["id"]) or None
-        notes = _notes(store, run, rows)
+        notes = standing.notes(store, run, rows)
         for step in out["steps"]:
             step["note"] = notes.get(step["id"])
         out["worked_on_by"] = ownership.about(app.config.engines_folder, run.engine) if is_worked_on(app, run) else None
         app.out_json(out)
         return
     failed = _failed(app, store, run, rows)
-    notes = {**why.steps_wait(app, store, run, rows), **_notes(store, run, rows)}
+    notes = {**standing.steps_wait(app, store, run, rows), **standing.notes(store, run, rows)}
     app.out("\n".join([*_header(app, store, run, waits), "", *_steps(app, run, rows, notes), *_failed_logs(store, run, failed)]))
     for line in _what_next(app, run, failed):
         app.say("  " + line)
@@ -306,18 +307,6 @@ def _steps(app: App, run: model.Run, rows: Sequence[model.StepRun], notes: Mappi
             str(row.tries) if row.tries else "", note,
         ))
     return table.columns(("step", "state", "took", "tries", "reason"), cells, _limit())
-
-
-def _notes(store, run: model.Run, rows: Sequence[model.StepRun]) -> Dict[str, str]:
-    """Running step -> what its client says of it, such as the application that it has started on a cluster."""
-    running = {row.step for row in rows if row.state == "running"}
-    if not running:
-        return {}
-    from runner.executors import process
-
-    attempts = store.live_attempts(run.id)
-    notes = ((attempt.step, process.read_note(attempt.folder)) for attempt in attempts if attempt.step in running)
-    return {step: note for step, note in notes if note}
 
 
 def _failed(app: App, store, run: model.Run, rows: Sequence[model.StepRun]) -> List[str]:

@@ -1,26 +1,12 @@
-"""Why nothing new may begin: the disk is nearly full, or the clock jumped. Pure but for statvfs; `health` asks the same."""
+"""Why nothing new may begin: the clock jumped. Pure."""
 
 from __future__ import annotations
 
-import os
 from datetime import datetime, timedelta
 from typing import Optional
 
 JUMP = timedelta(days=1)  # a clock that goes forward by more is more likely wrong than right (semantics D24)
 STEP = timedelta(seconds=2)  # a smaller difference is drift
-
-
-def free_bytes(folder: str) -> int:
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
-
-
-def disk_reason(folder: str, minimum: int) -> str:
-    """Words when there is too little room for new runs; "" when there is enough."""
-    free = free_bytes(folder)
-    if free >= minimum:
-        return ""
-    return f"the disk of {folder} has {free // 10**6} MB left, less than min_free ({minimum // 10**6} MB): nothing new begins"
 
 
 class ClockGuard:

@@ -20,7 +20,7 @@ from runner.daemon.alerting import Alerting
 from runner.daemon.catalogue import Catalogue
 from runner.daemon.chores import Chores
 from runner.daemon.dispatch import Dispatch
-from runner.daemon.guards import ClockGuard, disk_reason
+from runner.daemon.guards import ClockGuard
 from runner.daemon.log import open_log
 from runner.daemon.notify import Notify
 from runner.daemon.timer import Timer, Watchdog
@@ -30,6 +30,7 @@ from runner.definitions import Definitions
 from runner.engine import Engine, Event
 from runner.errors import EnvironmentFault, RunnerError
 from runner.executors.local import LocalExecutor
+from runner.mounts import disk_reason
 from runner.spec.check import Site
 from runner.store import Store
 from runner.workorder import Site as JobSite

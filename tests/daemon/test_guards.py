@@ -6,8 +6,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from runner.daemon import guards
-from runner.daemon.guards import JUMP, ClockGuard, disk_reason, free_bytes
+from runner import mounts
+from runner.daemon.guards import JUMP, ClockGuard
+from runner.mounts import disk_reason, free_bytes
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -114,6 +115,6 @@ def test_a_start_after_any_outage_holds_nothing(known):
 
 def test_the_disk_reason_names_the_folder_and_the_setting(tmp_path, monkeypatch):
     assert free_bytes(str(tmp_path)) > 0 and disk_reason(str(tmp_path), 0) == ""
-    monkeypatch.setattr(guards, "free_bytes", lambda folder: 99 * 10**6)
+    monkeypatch.setattr(mounts, "free_bytes", lambda folder: 99 * 10**6)
     assert disk_reason("/data", 99 * 10**6) == ""
     assert disk_reason("/data", 100 * 10**6) == "the disk of /data has 99 MB left, less than min_free (100 MB): nothing new begins"

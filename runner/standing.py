@@ -1,16 +1,29 @@
-"""Why something does not begin: the daemon's own reasons, asked again by whoever looks."""
+"""How a run stands, for whoever looks from outside: whether anybody works on it, and why something of it does not begin.
+
+`app` is what a command line or a page has: `config`, `clock`, and `site()`, what the meaning of a text depends on.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, Sequence
 
-from runner import daemonlock, model
-from runner.cli.app import App
-from runner.cli.finding import is_worked_on
+from runner import daemonlock, model, mounts, ownership
 from runner.errors import InvalidPipeline
 
 
-def waits(app: App, store, run: model.Run) -> str:
+def is_worked_on(app: Any, run: model.Run) -> bool:
+    """Whether a living process works on the run."""
+    return ownership.is_alive(app.config.engines_folder, run.engine)
+
+
+def shown_state(app: Any, run: model.Run) -> str:
+    """The run's state; `interrupted` where the process that worked on it died."""
+    if run.state in model.RUN_TERMINAL or is_worked_on(app, run):
+        return run.state
+    return "interrupted" if run.state == "running" or run.engine else run.state
+
+
+def waits(app: Any, store, run: model.Run) -> str:
     """Why a queued run does not begin, or what is held of one that runs; "" when there is nothing to say."""
     if run.state == "running":
         held = {step: words for step, words in store.pipelines.holds().get(run.pipeline, {}).items() if step}
@@ -22,17 +35,16 @@ def waits(app: App, store, run: model.Run) -> str:
         return "no daemon runs; type: runner daemon"
     if app.clock.now().timestamp() - daemon.beat > daemonlock.HUNG_SECONDS:
         return f"the daemon (pid {daemon.pid}) hangs; type: runner health"
-    from runner.daemon.guards import disk_reason
     from runner.definitions import Definitions
     from runner.engine import queue_facts
     from runner.planning.queue import why_waits
 
     now, spec = app.clock.now(), Definitions(store, app.site()).of(run)
-    site = daemon.blocked or disk_reason(app.config.home, app.config.min_free)
+    site = daemon.blocked or mounts.disk_reason(app.config.home, app.config.min_free)
     return why_waits(run, spec, queue_facts(store, run, spec, now, site=site)) or "it is about to begin"
 
 
-def steps_wait(app: App, store, run: model.Run, rows: Sequence[model.StepRun]) -> Dict[str, str]:
+def steps_wait(app: Any, store, run: model.Run, rows: Sequence[model.StepRun]) -> Dict[str, str]:
     """Step -> why it is pending although all that it needs has ended; only those."""
     if run.state != "running" or not any(row.state in ("pending", "retry_wait") for row in rows):
         return {}
@@ -55,10 +67,21 @@ def steps_wait(app: App, store, run: model.Run, rows: Sequence[model.StepRun]) -
     return {step: _of_step(view, step, room) for step in ready}
 
 
+def notes(store, run: model.Run, rows: Sequence[model.StepRun]) -> Dict[str, str]:
+    """Running step -> what its client says of it, such as the application that it has started on a cluster."""
+    running = {row.step for row in rows if row.state == "running"}
+    if not running:
+        return {}
+    from runner.executors import process
+
+    said = ((attempt.step, process.read_note(attempt.folder)) for attempt in store.live_attempts(run.id) if attempt.step in running)
+    return {step: note for step, note in said if note}
+
+
 class _Room:
     """Who takes the slots and the pools."""
 
-    def __init__(self, app: App, store, definitions):
+    def __init__(self, app: Any, store, definitions):
         self.slots, self.pools = app.config.slots, app.config.pools
         self.taken: List[str] = []  # steps that run, as run/step
         self.of_pool: Dict[str, List[str]] = {}
