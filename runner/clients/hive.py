@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import selectors
 import signal
 import subprocess
@@ -67,6 +68,7 @@ class Ended(NamedTuple):
     """What the client says when a statement is done."""
 
     rows: Optional[int]  # None: it had no result
+    line: str  # in its own words
 
 
 class _Result:
@@ -105,6 +107,7 @@ class _Session:
         self._said: Deque[str] = deque(maxlen=_KEPT)  # on stderr, since the last statement ended
         self._ids: Dict[str, None] = {}
         self._tails = {"out": b"", "err": b""}
+        self._prompted = 0  # statements that beeline has asked for
         self._open: Optional[bytes] = None  # a record with a line end in it
         self._child: Optional[subprocess.Popen] = None
         self._until: Optional[float] = None  # of a stop
@@ -192,6 +195,8 @@ class _Session:
                     self._drain(watched, "err", child.stderr, _take(child.stderr))
                 if "out" in ready:
                     self._drain(watched, "out", child.stdout, piece)
+                elif self._events and not _readable(child.stdout):
+                    self._settle(headless=True)
         code = child.wait()
         for name in self._tails:
             if self._tails[name]:
@@ -243,10 +248,10 @@ class _Session:
             return
         rows = ended["rows"]
         if self._beeline and ended["what"] == "affected":
-            self._events.append(Ended(None))
+            self._events.append(Ended(None, line))
         else:
-            self._events.append(Ended(None if rows is None else int(rows.replace(",", "")) if rows != "No" else 0))
-        self._settle(took=line)
+            self._events.append(Ended(None if rows is None else int(rows.replace(",", "")) if rows != "No" else 0, line))
+        self._settle()
 
     def _line(self, line: bytes) -> None:
         """A line of stdout."""
@@ -275,11 +280,14 @@ class _Session:
         found = _PROMPT.match(line)
         while found:
             prompts += 1
+            self._prompted += not found.group().startswith((b".", b"\r"))
             line = line[found.end():]
             found = _PROMPT.match(line)
         text = line.decode("utf-8", "surrogateescape").strip()
         if not text or (prompts and text in self._fed_lines and _DELIMITER not in text and (prompts == 1 or text.endswith(";"))):
             return
+        while self._exact and self._events and not self._events[0].rows and self._done + 1 < self._prompted:
+            self._settle(headless=True)  # those before had no result, not even a header
         if line.count(self._quote) % 2:
             self._open = line
             return
@@ -302,18 +310,18 @@ class _Session:
             self._file.row(cells)
         self._settle()
 
-    def _settle(self, took: str = "", final: bool = False) -> None:
-        """Statements whose rows are all here are over."""
+    def _settle(self, final: bool = False, headless: bool = False) -> None:
+        """Statements whose rows are all here are over. `headless`: the first of them will have no more on stdout than it has."""
         while self._events:
-            rows = self._events[0].rows
-            result = self._result
-            if rows is not None and not final and self._parsed and (result is None or result.count < rows):
+            rows, result = self._events[0].rows, self._result
+            if rows is not None and not final and self._parsed and (result is None or result.count < rows) and not (headless and not rows):
                 return  # the rest is still on its way
-            self._events.popleft()
+            headless = False
+            line = self._events.popleft().line
             if rows is not None or not self._parsed:
                 self._over(rows, result)
                 self._result = None
-            self._ended(took)
+            self._ended(line)
 
     def _over(self, rows: Optional[int], result: Optional[_Result]) -> None:
         if rows is None:
@@ -327,10 +335,9 @@ class _Session:
             if rows > len(shown):
                 print(f"  ... and {rows - len(shown)} more")
 
-    def _ended(self, took: str) -> None:
+    def _ended(self, line: str) -> None:
         self._said.clear()
-        if took:
-            print(f"  {took}")
+        print(f"  {line}")
         if self._done < len(self._statements):
             self._skip_commands()
             if self._done < len(self._statements) and self._statements[self._done][1].words[:1] == ("SOURCE",):
@@ -445,6 +452,10 @@ def _take(pipe: BinaryIO) -> Optional[bytes]:
         return None
 
 
+def _readable(pipe: BinaryIO) -> bool:
+    return not pipe.closed and bool(select.select([pipe], [], [], 0)[0])
+
+
 def _fed(statement: sqltext.Statement) -> str:
     if statement.text.startswith("!"):
         return statement.text + "\n"
@@ -507,7 +518,7 @@ def reason(said: Sequence[str]) -> str:
         return lines[-1].strip()[:_LONGEST] if lines else ""
     text = ""
     for line in lines[starts[0]:starts[0] + 4]:
-        if line.startswith(("== SQL ==", "Caused by", "Closing:")) or (text and line.startswith(("+-", "'"))):
+        if line.startswith(("== SQL ==", "Caused by", "Closing:")) or (text and line.startswith(("+-", "'", "Time taken"))):
             break
         text = f"{text} {_clean(line)}".strip()
         if len(text) > 40 and not text.endswith(":"):
