@@ -137,7 +137,7 @@ def test_slots_are_never_passed(house):
     engine.adopt(run, pipeline)
     engine.turn([])
     most = 0
-    while engine._active:
+    while not engine.idle:
         most = max(most, len(executor.live_folders()))
         executor.end(executor.live_folders()[0], 0)
         engine.turn(executor.wait(0))
