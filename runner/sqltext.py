@@ -36,7 +36,7 @@ _TOKENS = {  # in this order; the first that fits is taken
     },
     "hive": {
         "comment": r"--[^\n]*|/\*(?!\+).*?\*/",
-        "text": rf"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`]|``)*`|/\*\+.*?\*/",  # a hint is no comment
+        "text": r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`]|``)*`|/\*\+.*?\*/",  # a hint is no comment
         "command": r"!",  # of beeline, to the end of its line
     },
 }

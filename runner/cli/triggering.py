@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date as Day
 from datetime import timedelta
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import click
 
@@ -92,7 +92,6 @@ def backfill(app: App, pipeline, first, last, params, parallel, newest_first, fa
 
     Dates that have a run are left alone, missed ones are run. Tonight's runs go before a backfill's.
     """
-    from runner import acts
     from runner import params as params_module
 
     need_writable(app.config)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import re
 import smtplib
 import socket
-import ssl
 from email.message import EmailMessage
 from typing import Any, Dict, Iterable, Mapping, Optional, Tuple
 

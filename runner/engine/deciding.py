@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict
 
 from runner import model, template, workorder
 from runner.engine.active import Active, Hands, refusal

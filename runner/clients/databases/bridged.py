@@ -30,9 +30,8 @@ import shlex
 import subprocess
 import threading
 from decimal import Decimal
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
-from runner.clients import net
 from runner.clients.databases import DatabaseError, Rows, Value, dial, wanted
 from runner.errors import EnvironmentFault, RunnerError, UsageError
 from runner.sqltext import Filled, Statement

@@ -11,13 +11,8 @@ from runner.clients.probes.command import ask, last_words, surroundings
 PATHS_AT_ONCE = 200
 
 
-_ASKS = ("PATH", "HOME", "USER", "LANG", "JAVA", "HADOOP", "HDFS", "KRB5", "KERBEROS")  # beginnings of the variables that tell hdfs whom to ask, and as who
-
-
 def lane(probe: Mapping[str, Any]) -> Tuple[str, int]:
-    """By what the command sees, the run's own variables left aside: so one call answers for all that ask the same cluster."""
-    seen = sorted((name, value) for name, value in (probe.get("env") or {}).items() if name.startswith(_ASKS))
-    return f"hdfs {hash(tuple(seen)):x}", 1
+    return f"hdfs {surroundings(probe.get('env') or {})}", 1
 
 
 def look_many(probes: Sequence[Mapping[str, Any]]) -> List[Seen]:
