@@ -22,6 +22,7 @@ from runner.clock import Clock
 
 RECORD, NOTE = "spark.json", "note"  # in the attempt's folder: for the next attempt; for people
 NOT_FOUND, NOT_ALLOWED, UNCLEAR = 127, 126, 75
+NO_WAIT = "spark.yarn.submit.waitAppCompletion"
 POLL, COSTLY_POLL = 10.0, 60.0  # seconds between looks at an application
 PATIENCE = 60.0  # seconds to learn what became of a lost attempt's application
 AFTERMATH = 10.0  # seconds that an application whose driver has ended may take to end by itself
@@ -59,7 +60,8 @@ class Submission:
         self._on_yarn = str(body.get("master") or self._conf.get("spark.master") or defaults.get("spark.master", "")).startswith("yarn")
         mode = body.get("deploy_mode") or self._conf.get("spark.submit.deployMode") or defaults.get("spark.submit.deployMode", "client")
         self._in_cluster = mode == "cluster"
-        self._detach = bool(body.get("detach"))
+        waits = str(self._conf.get(NO_WAIT, defaults.get(NO_WAIT, "true"))).lower() != "false"  # said by hand it means the same as detach:
+        self._detach = self._in_cluster and (bool(body.get("detach")) or not waits)
         self._adopts = body.get("on_live", "adopt") == "adopt" and self._in_cluster  # the driver of client mode died with its attempt
         self._tag: str = body.get("tag", "")
         self._own_tag: str = body.get("attempt_tag", "")

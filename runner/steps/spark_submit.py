@@ -37,6 +37,7 @@ which run it belongs to, so that it is found although nobody has read its id.
   with its attempt, so what is left of it is always killed.
 - When `spark-submit` itself ends while its cluster-mode application goes on, the application is waited for.
 - `detach: true` holds no JVM: spark-submit ends after submitting, and the application is asked for every `poll:`.
+  `spark.yarn.submit.waitAppCompletion: false` in `conf:` means the same.
 
 The ResourceManager is asked by its web address: `rm_url:`, else that of yarn-site.xml in HADOOP_CONF_DIR. Where Kerberos guards that, and
 where there is none, by the `yarn` command of HADOOP_HOME or the PATH, with the ticket of `kerberos:`.

@@ -330,7 +330,8 @@ def test_term_before_anything_was_submitted(stage, rm):
     process = stage.begin()
     stage.wait(lambda: "ready" in stage.log())
     process.terminate()  # only to the client: it passes it on
-    assert "stopped; no application had been submitted" in stage.ended(process, 143)
+    log = stage.ended(process, 143)
+    assert "stopped; no application had been submitted" in log and "KILL" not in log
 
 
 def test_a_driver_that_ignores_term_is_killed_all_the_same(stage):
@@ -519,6 +520,14 @@ def test_detached_it_polls_until_the_end(stage, rm):
     rm.end()
     stage.ended(process)
     assert stage.outputs()["application_id"] == APP
+
+
+def test_not_to_wait_said_by_hand_is_no_end_of_the_step(stage, rm):
+    stage.script(REPORT)
+    process = stage.begin(conf={"spark.yarn.submit.waitAppCompletion": "false"})
+    stage.wait(lambda: f"{APP}: ACCEPTED" in stage.log())
+    rm.end(final="FAILED", diagnostics="no")
+    assert stage.ended(process, 1).splitlines()[-1] == "error: no"
 
 
 def test_detached_without_the_id_in_the_output_finds_it_by_its_tag(stage, rm):
