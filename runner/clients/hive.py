@@ -43,6 +43,7 @@ _PROMPT = re.compile(rb"(?:\d+: jdbc:[^>\r\n]*> ?|(?:\. )+\.?> ?|beeline> ?|\rnu
 _APPLICATION = re.compile(rb"\b(?:application|job)_(\d{10,}_\d{4,})\b")
 _FRAME = re.compile(r"\s+at [\w.$/]+.*\(.*\)$|\s+\.\.\. \d+ more")
 _CLASS = re.compile(r"(?:[a-z_]\w*\.)+[A-Z][\w$]*(?:Exception|Error|Fault): ?")
+_CONDITION = re.compile(r"\[[A-Z][A-Z_0-9.]+\] ")  # of Spark's errors
 _NOISE = ("Error: ", "Error running query: ", "Error in query: ", "Error while compiling statement: ", "Error while processing statement: ")
 _TWICE = re.compile(r"(\[[A-Z_0-9.]+\]) (?=\1)")
 _STATE = re.compile(r" ?\(state=[^()]*\)$")
@@ -513,7 +514,7 @@ def _quoted(text: str, quote: str) -> Iterator[str]:
 def reason(said: Sequence[str]) -> str:
     """The one line of what a client said that tells what is wrong."""
     lines = [line for line in said if line.strip() and not _FRAME.match(line) and not line.startswith(("INFO ", "WARN ", "Closing: "))]
-    starts = [at for at, line in enumerate(lines) if line.startswith(("Error: ", "FAILED: ", "Error in query")) or _CLASS.match(line)]
+    starts = [at for at, line in enumerate(lines) if line.startswith(("Error: ", "FAILED: ", "Error in query")) or _CLASS.match(line) or _CONDITION.match(line)]
     if not starts:
         return lines[-1].strip()[:_LONGEST] if lines else ""
     text = ""

@@ -21,7 +21,7 @@ class Hive:
     """Runs one hive step as its attempt would be: the command that the step builds, in an attempt's folder."""
 
     def __init__(self, folder, path, **env):
-        self.folder, self.count = folder, 0
+        self.folder, self.count, self.begun = folder, 0, []
         self.env = {"PATH": f"{path}:{os.environ['PATH']}", "HOME": str(folder), "SPARK_LOCAL_IP": "127.0.0.1", **env}
         self.defaults = {}
 
@@ -38,17 +38,23 @@ class Hive:
         for name, text in command.files.items():
             (self.attempt / name).write_text(text, encoding="utf-8")
         with open(self.attempt / "log", "wb") as log:
-            return subprocess.Popen(command.argv, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                                    env={**self.env, "RUNNER_ATTEMPT": str(self.attempt), "RUNNER_OUTPUT": str(self.attempt / "output")})
+            process = subprocess.Popen(command.argv, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                       start_new_session=True, env={**self.env, "RUNNER_ATTEMPT": str(self.attempt),
+                                                                    "RUNNER_OUTPUT": str(self.attempt / "output")})
+        self.begun.append(process)
+        return process
+
+    def close(self):
+        """Leave no process behind."""
+        for process in self.begun:
+            if process.poll() is None:
+                os.killpg(process.pid, 9)
+                process.wait()
 
     def __call__(self, sql=None, code=0, **body):
         """To the end; the lines of the log."""
         process = self.begin(sql, **body)
-        try:
-            found = process.wait(200)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, 9)
+        found = process.wait(200)
         assert found == code and "Traceback" not in self.log(), (found, self.log())
         return self.log().splitlines()
 
@@ -95,7 +101,8 @@ def password(folder):
 def hive(tmp_path, thrift):
     made = Hive(tmp_path, f"{thrift.home}/bin", SPARK_HOME=thrift.home)
     made.defaults = {"url": thrift.url, "user": "etl", "password_file": password(tmp_path)}
-    return made
+    yield made
+    made.close()
 
 
 @pytest.fixture

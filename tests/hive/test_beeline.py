@@ -97,7 +97,7 @@ def test_a_stop_ends_the_query_on_the_server_and_the_rerun_is_clean(shell, thrif
 
 def test_a_server_that_hangs_and_a_timeout_with_little_grace(shell, thrift):
     """Nothing hangs on here; there the query ends as soon as the server comes to itself. Then the retry finds all in order."""
-    pipeline(shell, thrift, SLEEPER, timeout="60s", kill_grace="3s")
+    pipeline(shell, thrift, SLEEPER, timeout="40s", kill_grace="3s")
     first = shell.start("run", "mart.yaml", "--date", "2026-11-20")
     wait(thrift.running, process=first)
     thrift.signal(signal.SIGSTOP)
@@ -120,7 +120,7 @@ def test_partitions_that_are_waited_for(hive, thrift):
 
     hive("create table if not exists parts (id int) partitioned by (dt string, r string);\n"
          "alter table parts add if not exists partition (dt='2026-11-20', r='O\\'K') partition (dt='2026-11-21', r='x');\n")
-    wanted = ["default.parts/dt=2026-11-20/r=O'K", "default.none/dt=1", "default.parts/dt=2026-11-22/r=x", "parts/dt=2026-11-21"]
+    wanted = ["default.parts/dt=2026-11-20/r=O'K", "default.absent/dt=1", "default.parts/dt=2026-11-22/r=x", "parts/dt=2026-11-21"]
     probe = {"url": thrift.url, "user": "etl", "password_file": hive.defaults["password_file"], "env": hive.env, "cwd": str(hive.folder)}
     seen = partition.look_many([{**probe, "partition": each} for each in wanted])
     assert [one.ready for one in seen] == [{"partition": "dt=2026-11-20/r=O'K"}, None, None, {"partition": "dt=2026-11-21"}]
