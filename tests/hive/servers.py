@@ -76,7 +76,7 @@ class SparkThriftServer(Server):
         super().__init__(folder)
         self.home, self.ui, self.door = home, free_port(), door and bool(shutil.which("javac"))
 
-    def start(self, settings=(), java="", env=None):
+    def start(self, settings=(), java="", env=None, hive_settings=()):
         if self.door:
             (self.folder / "Door.java").write_text(_DOOR)
             subprocess.run(["javac", "-cp", f"{self.home}/jars/*", "Door.java"], cwd=self.folder, check=True)
@@ -91,6 +91,7 @@ class SparkThriftServer(Server):
             "hive.server2.thrift.port": self.port, "hive.server2.thrift.bind.host": "127.0.0.1", "hive.exec.scratchdir": self.folder / "scratch",
             "hive.exec.local.scratchdir": self.folder / "scratch-local",
             **({"hive.server2.authentication": "CUSTOM", "hive.server2.custom.authentication.class": "Door"} if self.door else {}),
+            **dict(hive_settings),
         }
         words = [f"{self.home}/bin/spark-submit", "--class", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "--master", "local[2]",
                  "--driver-memory", "1g", "--driver-class-path", str(self.folder)]
