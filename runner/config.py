@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field, fields
-from typing import Dict, Mapping, Optional
+from typing import Dict, Mapping, Optional, Tuple
 
 from runner.errors import EnvironmentFault
 
@@ -32,6 +32,8 @@ class Config:
     keep_days: int = 90  # ended runs older than this lose their rows and their folder; 0: never
     keep_bytes: int = 20 * 10**9  # the run folders together; beyond it the oldest lose theirs; 0: no limit
     compress_days: int = 7  # logs of runs that ended longer ago become log.gz; 0: never
+    listen: str = ""  # HOST:PORT of the page that the daemon serves; "": none
+    page_url: str = ""  # where people reach the page, when that is another address: behind a proxy
     origin: Mapping[str, str] = field(default_factory=dict)  # setting -> where its value came from
 
     @property
@@ -59,6 +61,9 @@ SETTINGS = tuple(f.name for f in fields(Config) if f.name not in ("home", "origi
 IN_STEP = frozenset({"logical_date"})  # settings whose variable says something else in a step: the run's date
 _DAYS, _SIZES = ("keep_days", "compress_days"), ("keep_bytes", "min_free")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}  # of ten, as everything that runner prints
+LOOPBACK = "127.0.0.1"
+DEFAULT_LISTEN = f"{LOOPBACK}:8080"
+_OFF = ("off", "none", "never", "no", "false", "0")
 _CHOICES = {"logical_date": ("due", "interval_start"), "durability": ("full", "normal")}
 
 
@@ -147,6 +152,10 @@ def _typed(values: Mapping[str, object], origin: Mapping[str, str]) -> Dict[str,
                 raise ValueError
         except ValueError:
             raise EnvironmentFault(f"{origin['slots']}: slots: {values['slots']!r} is not a number from 1 to 1000") from None
+    if "listen" in out:
+        out["listen"] = "" if str(out["listen"]).lower() in _OFF else "{}:{}".format(*address_of(str(out["listen"]), origin["listen"]))
+    if "page_url" in out:
+        out["page_url"] = _page_url(str(out["page_url"]), origin["page_url"])
     if "pools" in out:
         out["pools"] = _pools(str(out["pools"]), origin["pools"])
     for names, parse in ((_DAYS, _days), (_SIZES, _size)):
@@ -157,6 +166,23 @@ def _typed(values: Mapping[str, object], origin: Mapping[str, str]) -> Dict[str,
         if name in out and out[name] not in choices:
             raise EnvironmentFault(f"{origin[name]}: {name}: {out[name]!r} is not one of {', '.join(choices)}")
     return out
+
+
+def address_of(text: str, origin: str = "listen") -> Tuple[str, int]:
+    """(host, port) of `127.0.0.1:8080`, `[::1]:8080`, or of a port alone, which is one of this server only."""
+    host, colon, port = text.strip().rpartition(":")
+    host = host if colon else LOOPBACK
+    if not (port.isdigit() and 0 < int(port) < 65536) or not host or (":" in host and not (host[0] == "[" and host[-1] == "]")):
+        raise EnvironmentFault(f"{origin}: listen: {text!r} is no HOST:PORT", f"write: listen: {DEFAULT_LISTEN}   or, for none: listen: off")
+    return host, int(port)
+
+
+def _page_url(text: str, origin: str) -> str:
+    """`https://etl.example/runner`, without a slash at its end."""
+    found = re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~\-]+)*/?", text)
+    if not found:
+        raise EnvironmentFault(f"{origin}: page_url: {text!r} is no address of a page", "write: page_url: https://etl.example/runner")
+    return text.rstrip("/")
 
 
 def _pools(text: str, origin: str) -> Dict[str, int]:
@@ -248,6 +274,8 @@ logical_date: {logical_date}             # due: ds is the day a run starts | int
 # keep_days: 90               # `runner clean` removes runs that ended longer ago, with their logs; never: keeps them
 # keep_bytes: 20G             # beyond it the logs of the oldest runs go; 500M, 20G, 1T, never
 # compress_days: 7            # logs of runs that ended longer ago are compressed; never
+# listen: 127.0.0.1:8080      # where the daemon serves its page; off unless this line or `runner daemon --listen` says so
+# page_url: https://etl.example/runner   # where people reach the page when a proxy stands before it
 """
 
 

@@ -16,12 +16,12 @@ KEPT = 2000  # parsed definitions in memory, some 10 kB each
 class Definitions:
     """Content hash -> Pipeline."""
 
-    def __init__(self, store: Store, site: Any, folder: str = "", watched: bool = False):
+    def __init__(self, store: Store, site: Any, folder: str = "", watched: bool = False, kept: int = KEPT):
         """`site`: spec.check.Site, what a text's meaning depends on besides itself. `folder`: the pipelines folder.
 
-        `watched`: a daemon keeps the last good text of each file in the store.
+        `watched`: a daemon keeps the last good text of each file in the store. `kept`: parsed ones that stay in memory.
         """
-        self._store, self._site, self._folder, self._watched = store, site, folder, watched
+        self._store, self._site, self._folder, self._watched, self._kept = store, site, folder, watched, kept
         self._known: "OrderedDict[str, model.Pipeline]" = OrderedDict()
 
     def of(self, run: model.Run) -> model.Pipeline:
@@ -68,5 +68,5 @@ class Definitions:
     def keep(self, digest: str, pipeline: model.Pipeline) -> None:
         """Remember one that was parsed elsewhere."""
         self._known[digest] = pipeline
-        if len(self._known) > KEPT:
+        if len(self._known) > self._kept:
             self._known.popitem(last=False)

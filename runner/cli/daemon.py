@@ -11,6 +11,7 @@ import click
 
 from runner import daemonlock, model, mounts
 from runner.cli.app import App
+from runner.config import DEFAULT_LISTEN
 from runner.errors import Conflict, EnvironmentFault, NotFound
 
 WAIT_SECONDS = 0.1
@@ -19,8 +20,9 @@ RECENT = timedelta(days=1)  # failures within it count
 
 
 @click.group(invoke_without_command=True)
+@click.option("--listen", metavar="[HOST:PORT]", is_flag=False, flag_value=DEFAULT_LISTEN, help=f"Serve the page there; {DEFAULT_LISTEN} unless it is said.")
 @click.pass_context
-def daemon(ctx):
+def daemon(ctx, listen):
     """Start runs when they are due, retry, catch up; until told to leave. Stays in the foreground.
 
     TERM leaves the steps running: the next daemon finds them. `runner service` makes a systemd unit or a start script.
@@ -28,6 +30,8 @@ def daemon(ctx):
     if ctx.invoked_subcommand is not None:
         return
     app = ctx.obj
+    if listen:
+        app.environ = {**app.environ, "RUNNER_LISTEN": listen}
     from runner.config import ensure_home
     from runner.daemon.loop import Daemon
 

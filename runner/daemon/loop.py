@@ -11,7 +11,7 @@ import signal
 import threading
 import traceback
 from datetime import datetime
-from typing import Callable, List, MutableMapping, Optional
+from typing import Any, Callable, List, MutableMapping, Optional
 
 from runner import __version__, faults, ownership
 from runner.clock import Clock
@@ -57,6 +57,7 @@ class Daemon:
         self._heard: List[str] = []
         self._woken = threading.Event()
         self._faults: List[float] = []
+        self._page: Optional[Any] = None  # web.server.Server
 
     def serve(self) -> int:
         """Work until told to leave. Raises Conflict when another daemon lives here, EnvironmentFault when it cannot begin."""
@@ -65,14 +66,33 @@ class Daemon:
         old = {number: signal.signal(number, self._hear) for number in SIGNALS}
         self._log = open_log(config.home, self._environ)
         self._log.info(f"daemon started: runner {__version__}, pid {os.getpid()}, home {config.home}, pipelines {config.pipelines}")
+        self._serve_page(config)
         try:
             return self._lives(config, lock)
         finally:
             self._notify.stopping()
+            self._close_page()
             self._log.info("daemon ended" if {DRAIN, KILL} & set(self._heard) else "daemon ended; steps that run go on")
             lock.close()
             for number, handler in old.items():
                 signal.signal(number, handler)
+
+    def _serve_page(self, config: Config) -> None:
+        """The page, in threads of its own, when the settings name a place for it. What hinders it never keeps runs from beginning."""
+        self._close_page()
+        if not config.listen:
+            return
+        try:
+            from runner.web.server import Server  # here: who does not listen pays nothing for it
+
+            self._page = Server(config, self._environ, self._clock, self._log).start()
+        except Exception as error:  # noqa: BLE001
+            self._log.error(f"the page is not served: {error!r}")
+
+    def _close_page(self) -> None:
+        page, self._page = self._page, None
+        if page is not None:
+            page.close()
 
     def _hear(self, number: int, _frame) -> None:
         self._asked.append(SIGNALS[number])
@@ -113,6 +133,8 @@ class Daemon:
         try:
             found = self._load()
             self._log.info("settings and pipelines read again")
+            if found != config:
+                self._serve_page(found)
             return found
         except RunnerError as error:
             self._log.error(f"settings not read again, the old ones stay: {error.message}. {error.hint}")

@@ -112,6 +112,22 @@ class Database:
         except sqlite3.Error as error:
             raise EnvironmentFault(f"{self.path}: {error}", _remedy(str(error), self.path)) from None
 
+    def only_read(self) -> None:
+        """For one that looks: nothing can be written through it, and its cache stays small."""
+        with self._as_fault():
+            self.connection.execute("PRAGMA query_only = ON")
+            self.connection.execute("PRAGMA cache_size = -1000")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read inside is of one moment; nobody is kept from writing."""
+        with self._as_fault():
+            self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.connection.execute("ROLLBACK")
+
     # -- versions
 
     def _check_version(self) -> None:

@@ -19,6 +19,7 @@ from runner.errors import Conflict, NotFound, StaleState
 from runner.store.alerts import Alerts
 from runner.store.db import Database
 from runner.store.housekeeping import Housekeeping
+from runner.store.pages import Pages
 from runner.store.pipelines import Pipelines
 
 _TABLES = {
@@ -43,6 +44,7 @@ class Store:
         self.pipelines = Pipelines(self.db)
         self.housekeeping = Housekeeping(self.db)
         self.alerts = Alerts(self.db)
+        self.pages = Pages(self.db)
         self._move_texts: Dict[tuple, str] = {}
 
     def close(self) -> None:

@@ -1,0 +1,17 @@
+"""About the request that is being answered."""
+
+from __future__ import annotations
+
+import flask
+
+from runner.web.desk import Desk
+from runner.web.edge import JSON
+
+
+def desk() -> Desk:
+    return flask.current_app.config["DESK"]
+
+
+def wants_json() -> bool:
+    """Whether a program asks: by `.json` behind the address, or by what it accepts."""
+    return bool(flask.request.environ.get(JSON)) or flask.request.accept_mimetypes.best == "application/json"

@@ -1,0 +1,73 @@
+"""Which address shows what. Each screen's JSON twin is the same address with `.json` behind it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import flask
+
+from runner.web import language as languages
+from runner.web.asked import desk, wants_json
+from runner.web.show import screen
+from runner.web.views import pipelines as pipelines_view
+
+pages = flask.Blueprint("pages", __name__)
+_LANGUAGE_DAYS = 400
+
+
+@pages.route("/")
+def today() -> Any:
+    return flask.redirect(flask.url_for("pages.pipelines"))
+
+
+@pages.route("/pipelines")
+def pipelines() -> Any:
+    return screen("pipelines.html", pipelines_view.view)
+
+
+@pages.route("/pipelines/<name>")
+def pipeline(name: str) -> Any:
+    flask.abort(404)
+
+
+@pages.route("/r/<int:number>")
+def run_by_number(number: int) -> Any:
+    """A short address, for pages with thousands of runs."""
+    row = desk().store().db.one("run_by_id", id=number)
+    if row is None:
+        flask.abort(404)
+    return flask.redirect(flask.url_for("pages.run", name=row["name"]))
+
+
+@pages.route("/runs/<name>")
+def run(name: str) -> Any:
+    flask.abort(404)
+
+
+@pages.route("/operations")
+def operations() -> Any:
+    return flask.redirect(flask.url_for("pages.pipelines"))
+
+
+@pages.route("/language/<code>")
+def language(code: str) -> Any:
+    """Choose a language, and go back to where one was."""
+    back = flask.request.args.get("back", "/")
+    if not re.match(r"/(?![/\\])", back):  # never to another host
+        back = "/"
+    response = flask.redirect(flask.request.script_root + back.rstrip("?"))
+    if code in languages.LANGUAGES:
+        response.set_cookie(
+            "lang", code, max_age=_LANGUAGE_DAYS * 86400, httponly=True, samesite="Lax", secure=flask.request.is_secure, path=flask.request.script_root or "/")
+    return response
+
+
+@pages.route("/healthz")
+def healthz() -> Any:
+    """For a monitor: 200 when the daemon turns and may begin runs, else 503 and why. A dead daemon answers nothing."""
+    found = desk().daemon()
+    good = found["state"] == "good"
+    if wants_json():
+        return flask.jsonify(found), 200 if good else 503
+    return flask.Response("ok\n" if good else found["words"] + "\n", 200 if good else 503, content_type="text/plain; charset=utf-8")

@@ -1,0 +1,91 @@
+"""One screen as an answer: HTML, its live part, or the JSON twin, from one view; with an ETag, and made once for all who watch."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from typing import Any, Callable, Dict, Tuple
+
+import flask
+
+from runner.web.asked import desk, wants_json
+
+MOST_KEPT = 2 * 1000 * 1000  # bytes of pages that others may ask for again
+LIVE_SECONDS = 2
+
+_kept: "OrderedDict[Tuple[Any, ...], Tuple[Any, str, bytes]]" = OrderedDict()
+_lock = threading.Lock()
+
+
+def screen(template: str, view: Callable[..., Dict[str, Any]], keep: bool = True, **values: Any) -> flask.Response:
+    """Answer with that view. `view(desk, store, now, args, **values)` gives plain data, all read in one snapshot.
+
+    `keep`: the answer hangs on the database and the minute alone, so that fifty who watch one run cost one.
+    """
+    request = flask.request
+    part = "json" if wants_json() else request.headers.get("X-Part", "")
+    own = desk()
+    key = (id(own), request.full_path, part, request.script_root, flask.g.words.language, flask.g.get("viewer", ""))
+    stamp = own.stamp() if keep else None
+    found = _kept.get(key) if keep else None
+    if found is None or found[0] != stamp:
+        body = _made(template, view, part, values)
+        found = (stamp, hashlib.sha256(body).hexdigest()[:20], body)
+        if keep:
+            _remember(key, found)
+    return _answer(found[1], found[2], "application/json" if part == "json" else "text/html; charset=utf-8")
+
+
+def _made(template: str, view: Callable[..., Dict[str, Any]], part: str, values: Dict[str, Any]) -> bytes:
+    store = desk().store()
+    with store.db.snapshot():
+        model = view(desk(), store, flask.g.now, flask.request.args, **values)
+    if part == "json":
+        return json.dumps(model, ensure_ascii=False, default=_plain, indent=1).encode("utf-8", "replace")
+    if part == "live":
+        return _live_part(template, model).encode("utf-8", "replace")
+    return flask.render_template(template, **model).encode("utf-8", "replace")
+
+
+def _live_part(template: str, model: Dict[str, Any]) -> str:
+    """Only what a page that is open puts in place of what it shows."""
+    app = flask.current_app
+    context: Dict[str, Any] = dict(model)
+    app.update_template_context(context)
+    page = app.jinja_env.get_template(template)
+    return "".join(page.blocks["live"](page.new_context(context)))
+
+
+def _remember(key: Tuple[Any, ...], found: Tuple[Any, str, bytes]) -> None:
+    with _lock:
+        _kept[key] = found
+        _kept.move_to_end(key)
+        while sum(len(body) for _, _, body in _kept.values()) > MOST_KEPT:
+            _kept.popitem(last=False)
+
+
+def _answer(etag: str, body: bytes, kind: str) -> flask.Response:
+    response = flask.Response(content_type=kind)
+    response.set_etag(etag, weak=True)
+    if etag in flask.request.if_none_match or flask.request.if_none_match.contains_weak(etag):
+        response.status_code = 304
+        return response
+    if len(body) > 1000 and "gzip" in flask.request.headers.get("Accept-Encoding", ""):
+        body = gzip.compress(body, 4, mtime=0)
+        response.headers["Content-Encoding"] = "gzip"
+    response.set_data(body)
+    return response
+
+
+def _plain(value: Any) -> Any:
+    """Moments as ISO 8601, the rest as it is written."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if hasattr(value, "_asdict"):
+        return value._asdict()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    return str(value)
