@@ -154,7 +154,7 @@ def free_port():
 @pytest.fixture(scope="session")
 def yarn(tmp_path_factory, spark):
     if not os.environ.get("RUNNER_TEST_YARN"):
-        pytest.skip("against a real YARN, for about twenty minutes: tests/spark/yarn.sh")
+        pytest.skip("against a real YARN, for about five minutes: tests/spark/yarn.sh")
     jars = CACHE / "yarn-jars"
     if not (jars / "whole").exists():
         pytest.skip("no jars of Hadoop: tests/spark/fetch.sh --yarn")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # spark-submit against a real ResourceManager and NodeManager on this machine: tests/spark/yarn.sh [pytest arguments]
-# About twenty minutes; wants java, mvn and 4 GB of free memory.
+# About five minutes; wants java, mvn and 4 GB of free memory.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 "$here/fetch.sh" --yarn
