@@ -55,6 +55,7 @@ REASONS = {
     "flit-core": ("builds our own wheel from the checkout", "install.sh"),
     "pytest": ("runs the tests", "tests"),
     "pytest-timeout": ("ends a test that hangs", "tests/run"),
+    "pytest-xdist": ("runs files of tests beside each other", "tests/run"),
     "hypothesis": ("tests by invented examples", "tests"),
     "cronsim": ("a second opinion on cron lines", "tests/unit/test_cron.py"),
     "aiosmtpd": ("a mail server to send to", "tests/clients"),
