@@ -370,7 +370,7 @@ class _Session:
         """Raises ClientError unless all is good."""
         if code == 0:
             left = self._at()
-            if not (self._beeline and self._exact and self._done and left):
+            if not (self._beeline and self._exact and self._done and left) or any(_may_end(each) for _, each in self._statements):
                 return
             raise ClientError(f"{self._who} ended with 0 before {self._place(left)}", "what it said is above")
         said = list(self._said)
@@ -461,6 +461,11 @@ def _fed(statement: sqltext.Statement) -> str:
     if statement.text.startswith("!"):
         return statement.text + "\n"
     return sqltext.bare(statement.text, "hive").strip() + ";\n"
+
+
+def _may_end(statement: sqltext.Statement) -> bool:
+    """Whether it may rightly be the last, or one that nothing is said of."""
+    return statement.text.startswith("!") or statement.words[:1] in (("QUIT",), ("EXIT",))
 
 
 def _changes_rows(word: str) -> bool:

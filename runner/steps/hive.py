@@ -42,7 +42,9 @@ beeline up to five seconds. After 0.6 of `kill_grace:` it is killed: the server 
 - A relative `file:`, `init:` or `password_file:` starts at the pipeline's folder; `source x.hql` inside the SQL at the step's `cwd:`.
 - After a `source x.hql;` or a `!run` no statement can be told by its number.
 - beeline writes NULL and the text `NULL` alike: both are taken for NULL.
+- beeline drops line ends inside a value. A password with a blank it cuts in two (2.3), and shows the second half.
 - A password in `url:` can be read with `ps` too.
+- `!` commands of beeline stand on a line of their own; nothing is known of how they end.
 """
 
 from __future__ import annotations

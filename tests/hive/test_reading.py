@@ -82,6 +82,7 @@ def test_a_beeline_that_ends_with_0_before_the_end(said):
     hive = said(CONNECTED + "echo 'No rows affected (0.1 seconds)' >&2; exit 0")
     hive("use a;\nuse b;\n", code=1)
     assert hive.last_words() == "error: beeline ended with 0 before statement 2 of 2, line 2 of the step's sql | what it said is above"
+    hive("use a;\nquit;\nuse b;\n")
 
 
 def test_the_output_of_a_silent_beeline_is_left_alone(said):
@@ -140,6 +141,7 @@ def test_why_there_is_no_connection(said, text, means):
     (["Error: org.apache.hive.service.cli.HiveSQLException: Error running query: [P] org.apache.spark.sql.catalyst.parser.ParseException: ",
       "[P] Syntax error at or near 'selct'.(line 1, pos 0)", "", "== SQL ==", "selct 1"], "[P] Syntax error at or near 'selct'.(line 1, pos 0)"),
     (["Exception in thread \"main\" java.lang.NoClassDefFoundError: x/Y"], "Exception in thread \"main\" java.lang.NoClassDefFoundError: x/Y"),
+    (["beeline: line 3: java: command not found", "INFO  : Job running in-process", "Closing: 0: jdbc:hive2://h/"], "beeline: line 3: java: command not found"),
     ([], ""),
 ])
 def test_the_reason_is_one_line_without_javas_names(lines, told):
