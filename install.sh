@@ -213,8 +213,10 @@ if [ ! -e "$home/pipelines" ] && [ -d "$checkout/pipelines" ]; then
     rm -rf "$home/.pipelines.part"
     cp -R "$checkout/pipelines" "$home/.pipelines.part"
     chmod -R u+w "$home/.pipelines.part"  # the checkout may be read-only
+    # Those with a schedule and a cluster behind them are to be copied from, not to begin by themselves.
+    if [ -e "$home/examples" ]; then rm -rf "$home/.pipelines.part/reference"; else mv "$home/.pipelines.part/reference" "$home/examples"; fi
     mv "$home/.pipelines.part" "$home/pipelines"
-    say "example pipelines are in $home/pipelines"
+    say "example pipelines are in $home/pipelines, larger ones to copy from in $home/examples"
     fresh=yes
 fi
 if [ $first_run = yes ] && [ $fresh = yes ]; then

@@ -224,6 +224,7 @@ def test_install_twice_upgrade_back_uninstall(tmp_path):
     assert "kept: " in text and str(site.home) in text
     assert not (site.prefix / "bin/runner").exists() and not (site.prefix / "lib/runner").exists()
     assert (site.home / "pipelines/hello.yaml").exists()
+    assert (site.home / "examples/daily_mart/daily_mart.yaml").exists() and not (site.home / "pipelines/reference").exists()
     assert "nothing of runner is installed" in site.install("--uninstall", checkout=checkout)
 
 
