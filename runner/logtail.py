@@ -67,13 +67,17 @@ def _is_zipped(file: BinaryIO) -> bool:
     return hasattr(file, "mtime")  # of GzipFile alone
 
 
-def find_tail(path: str, lines: int, limit: int = TAIL_BYTES) -> Tail:
-    """Where the last `lines` lines begin, at most `limit` bytes from the end; an absent file is an empty one."""
+def find_tail(path: str, lines: int, limit: int = TAIL_BYTES, end: Optional[int] = None) -> Tail:
+    """Where the last `lines` lines begin, at most `limit` bytes from the end; an absent file is an empty one.
+
+    `end`: as if the log ended there.
+    """
     try:
         with open_log(path) as file:
             if _is_zipped(file):
-                return _zipped_tail(file, lines, limit)
+                return _zipped_tail(file, lines, limit, end)
             size = file.seek(0, os.SEEK_END)
+            size = size if end is None else max(0, min(size, end))
 
             def read(start: int, end: int) -> bytes:
                 file.seek(start)
@@ -84,10 +88,10 @@ def find_tail(path: str, lines: int, limit: int = TAIL_BYTES) -> Tail:
         return Tail(0, 0, False)
 
 
-def _zipped_tail(file: BinaryIO, lines: int, limit: int) -> Tail:
+def _zipped_tail(file: BinaryIO, lines: int, limit: int, end: Optional[int] = None) -> Tail:
     """What is compressed is read once from its beginning, and only its end is kept."""
     kept, dropped = bytearray(), 0
-    for block in iter(lambda: file.read(BLOCK), b""):
+    for block in iter(lambda: file.read(BLOCK if end is None else max(0, min(BLOCK, end - dropped - len(kept)))), b""):
         kept += block
         if len(kept) > 2 * limit:
             dropped += len(kept) - limit
@@ -155,6 +159,16 @@ def last_lines(path: str, lines: int) -> List[str]:
         return []
     parts = data.split(b"\n")
     return [decode(line) for line in (parts if parts[-1] else parts[:-1])]
+
+
+def read_at(path: str, offset: int, most: int) -> bytes:
+    """At most so many bytes from `offset` on."""
+    try:
+        with open_log(path) as file:
+            file.seek(offset)
+            return file.read(most)
+    except FileNotFoundError:
+        return b""
 
 
 class Follower:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
 import flask
 
+from runner import logtail
 from runner.web import language as languages
 from runner.web.asked import desk, wants_json
 from runner.web.show import screen
+from runner.web.views import log as log_view
 from runner.web.views import pipelines as pipelines_view
+from runner.web.views import run as run_view
 
 pages = flask.Blueprint("pages", __name__)
 _LANGUAGE_DAYS = 400
@@ -31,6 +35,11 @@ def pipeline(name: str) -> Any:
     flask.abort(404)
 
 
+@pages.route("/pipelines/<name>/file")
+def pipeline_file(name: str) -> Any:
+    flask.abort(404)
+
+
 @pages.route("/r/<int:number>")
 def run_by_number(number: int) -> Any:
     """A short address, for pages with thousands of runs."""
@@ -42,7 +51,23 @@ def run_by_number(number: int) -> Any:
 
 @pages.route("/runs/<name>")
 def run(name: str) -> Any:
-    flask.abort(404)
+    return screen("run.html", run_view.view, name=name, address=lambda step: flask.url_for("pages.log", name=name, step=step))
+
+
+@pages.route("/runs/<name>/steps/<step>")
+def log(name: str, step: str) -> Any:
+    return screen("log.html", log_view.view, keep=False, name=name, step=step)
+
+
+@pages.route("/runs/<name>/steps/<step>/log.txt")
+def log_file(name: str, step: str) -> Any:
+    """The bytes as they were written; waitress sends them without a thread of ours, however slow the other end is."""
+    attempt = log_view.find(desk().store(), name, step, flask.request.args)[2]
+    path = logtail.place_of(os.path.join(attempt.folder, "log")) if attempt else ""
+    if not os.path.exists(path):
+        flask.abort(404)
+    kind = "application/gzip" if path.endswith(".gz") else "text/plain; charset=utf-8"
+    return flask.send_file(path, mimetype=kind, as_attachment=True, download_name=f"{name}.{step}.{attempt.number}.{os.path.basename(path)}", conditional=True, etag=False)
 
 
 @pages.route("/operations")

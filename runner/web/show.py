@@ -14,7 +14,7 @@ import flask
 from runner.web.asked import desk, wants_json
 
 MOST_KEPT = 2 * 1000 * 1000  # bytes of pages that others may ask for again
-LIVE_SECONDS = 2
+ONLY_PAGE = ("pictures", "place", "every")  # what of a view is not for programs
 
 _kept: "OrderedDict[Tuple[Any, ...], Tuple[Any, str, bytes]]" = OrderedDict()
 _lock = threading.Lock()
@@ -44,6 +44,7 @@ def _made(template: str, view: Callable[..., Dict[str, Any]], part: str, values:
     with store.db.snapshot():
         model = view(desk(), store, flask.g.now, flask.request.args, **values)
     if part == "json":
+        model = {name: value for name, value in model.items() if name not in ONLY_PAGE}
         return json.dumps(model, ensure_ascii=False, default=_plain, indent=1).encode("utf-8", "replace")
     if part == "live":
         return _live_part(template, model).encode("utf-8", "replace")

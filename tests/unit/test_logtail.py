@@ -94,3 +94,22 @@ def test_the_last_lines_are_whole_also_where_one_has_no_end(tmp_path):
         file.write(b"one\n" + b"x" * 300_000 + b"\n\ntwo\nthree")
     assert logtail.last_lines(path, 4) == ["x" * 300_000, "", "two", "three"]
     assert logtail.last_lines(str(tmp_path / "none"), 4) == []
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_the_lines_before_a_place_are_found_as_if_the_log_ended_there(tmp_path, zipped):
+    import gzip
+
+    path = str(tmp_path / "log")
+    data = b"".join(b"line %d\n" % i for i in range(30_000))  # more than one block
+    if zipped:
+        with gzip.open(path + ".gz", "wb") as file:
+            file.write(data)
+    else:
+        (tmp_path / "log").write_bytes(data)
+    end = data.index(b"line 20000\n")
+    tail = logtail.find_tail(path, 3, end=end)
+    assert tail.size == end and data[tail.offset:end] == b"line 19997\nline 19998\nline 19999\n"
+    assert logtail.find_tail(path, 3, end=0) == logtail.Tail(0, 0, False)
+    assert logtail.find_tail(path, 2, end=10**9).size == len(data)
+    assert logtail.read_at(path, end, 11) == b"line 20000\n" and logtail.read_at(path, 10**9, 5) == b""

@@ -73,6 +73,8 @@
     }
   });
 
+  const hit = document.querySelector("[data-hit]");
+  if (hit) hit.scrollIntoView({ block: "center" });
   for (const each of document.querySelectorAll("[data-tail]")) each.scrollTop = each.scrollHeight;
   for (const each of document.querySelectorAll("[data-right]")) each.scrollLeft = each.scrollWidth;
   document.addEventListener("visibilitychange", () => { if (!document.hidden && every) look(); });
