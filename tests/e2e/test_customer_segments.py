@@ -17,6 +17,8 @@ import sys
 
 import pytest
 
+from tests.spark.conftest import spark  # noqa: F401
+
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 MALL = os.path.abspath(os.path.join(ROOT, "..", "shared", "data", "Mall_Customers.csv"))
 COLUMNS = ["CustomerID", "Gender", "Age", "Annual Income (k$)", "Spending Score (1-100)"]
@@ -25,17 +27,6 @@ ABOVE, BELOW = f"customer_cluster@{DAY}", f"customer_segments@{DAY}"
 GOOD = "success"
 SECONDS = 800
 pytestmark = pytest.mark.timeout(SECONDS + 100)
-
-
-@pytest.fixture(scope="session")
-def spark_home():
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    found = sorted(glob.glob(os.path.join(cache, "runner-spark/venv/lib/python3*/site-packages/pyspark/bin/beeline")))
-    if not found:
-        pytest.skip("no Spark here: tests/spark/fetch.sh fetches one")
-    if not shutil.which("java"):
-        pytest.skip("no Java here: apt-get install openjdk-17-jre-headless")
-    return os.path.dirname(os.path.dirname(found[-1]))
 
 
 @pytest.fixture
@@ -69,9 +60,10 @@ def words(runner, spark, file):
 
 
 @pytest.fixture
-def site(examples, spark_home, mails):
+def site(examples, spark, mails):  # noqa: F811
     """Words of `runner run` with a real Spark."""
-    return words(examples, spark_home, examples.folder / "고객.csv")
+    examples.env["PYSPARK_PYTHON"] = spark.python
+    return words(examples, spark.home, examples.folder / "고객.csv")
 
 
 def left(runner):
@@ -126,13 +118,13 @@ def customers(path):
         return list(csv.DictReader(file))
 
 
-def parquet(spark_home, folder):
+def parquet(spark, folder):
     """The rows of the file as they stand in it, by Spark's own reader."""
     code = ("import json, sys; from pyspark.sql import SparkSession; s = SparkSession.builder.master('local[1]').config('spark.ui.enabled', False).getOrCreate()\n"
             "rows = s.read.parquet(sys.argv[1]).collect(); print('ROWS' + json.dumps([r.asDict() for r in rows]))")
-    python = os.path.join(spark_home, "../../../../bin/python")
-    env = {**os.environ, "SPARK_HOME": spark_home, "PYSPARK_PYTHON": python, "SPARK_LOCAL_IP": "127.0.0.1"}
-    said = subprocess.run([python, "-c", code, folder], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=SECONDS)
+    env = {**os.environ, "SPARK_HOME": spark.home, "PYSPARK_PYTHON": spark.python, "SPARK_LOCAL_IP": "127.0.0.1"}
+    env["PYTHONPATH"] = os.pathsep.join([f"{spark.home}/python", *glob.glob(f"{spark.home}/python/lib/py4j-*.zip"), os.path.dirname(spark.home)])
+    said = subprocess.run([spark.python, "-c", code, folder], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=SECONDS)
     assert said.returncode == 0, said.stderr
     return json.loads(said.stdout.rpartition("ROWS")[2])
 
@@ -144,7 +136,7 @@ def ended(process, code):
     return out
 
 
-def test_the_file_is_ordered_the_cluster_is_gone_and_the_mail_says_so(runner, site, mails, spark_home):
+def test_the_file_is_ordered_the_cluster_is_gone_and_the_mail_says_so(runner, site, mails, spark):  # noqa: F811
     source = customers(runner.folder / "고객.csv")
     ended(runner.start(*site), 0)
     assert runner.states(ABOVE) == dict.fromkeys(("up", "answers", "segments", "result", "down", "mail"), GOOD)
@@ -154,7 +146,7 @@ def test_the_file_is_ordered_the_cluster_is_gone_and_the_mail_says_so(runner, si
 
     ordered = runner.folder / "segments" / DAY / "ordered"
     assert len(list(ordered.glob("*.parquet"))) == 1 and (ordered / "_SUCCESS").exists()
-    rows = [{name: str(value) for name, value in row.items()} for row in parquet(spark_home, str(ordered))]
+    rows = [{name: str(value) for name, value in row.items()} for row in parquet(spark, str(ordered))]
     scores = [int(row[COLUMNS[-1]]) for row in rows]
     assert [*rows[0]] == COLUMNS and rows == sorted(source, key=lambda row: (int(row[COLUMNS[-1]]), int(row["CustomerID"])))
 
@@ -178,7 +170,7 @@ def test_a_step_in_the_middle_fails_and_the_cluster_goes_down(runner, site, mail
 def test_a_stopped_run_takes_the_cluster_down_too(runner, site, mails):
     customers(runner.folder / "고객.csv")
     process = runner.start(*site)
-    runner.wait_for(lambda: process.poll() is not None or any("script.hql" in line and "java" in line for line in commands(runner)), SECONDS)
+    runner.wait_for(lambda: process.poll() is not None or any("BeeLine" in line for line in commands(runner)), SECONDS)
     assert process.poll() is None, process.communicate()
     assert is_up(runner)
     runner("stop", ABOVE)

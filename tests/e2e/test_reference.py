@@ -303,7 +303,7 @@ def payments(site, sshd, mails):  # noqa: F811
     with sqlite3.connect(database) as core:
         core.execute("CREATE TABLE payment (id INTEGER, channel TEXT, payer TEXT, amount INTEGER, paid_on TEXT)")
         core.executemany("INSERT INTO payment VALUES (?, ?, ?, ?, ?)", [
-            (2, "모바일", "김서연 똠", 500, "2026-02-27"), (1, "창구", "이도윤 & <가족>", 1200, "2026-02-27"), (3, "모바일", "박하은", 700, "2026-02-27"),
+            (2, "모바일", "김서연 😀", 500, "2026-02-27"), (1, "창구", "이도윤 & <가족>", 1200, "2026-02-27"), (3, "모바일", "박하은", 700, "2026-02-27"),
             (4, "모바일", "적다", 3, "2026-02-27"), (5, "창구", "다른 날", 900, "2026-02-26"),
         ])
     core.close()
