@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -13,6 +14,11 @@ import threading
 import pytest
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+
+
+def _as_on_a_terminal():
+    """The tests may run under nohup, and what is ignored there would be ignored here."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Shell:
@@ -39,7 +45,7 @@ class Shell:
         """A process that is not waited for."""
         return subprocess.Popen(
             self.words(*words), env={**self.env, **(env or {})}, cwd=self.folder, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace", **options)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace", preexec_fn=_as_on_a_terminal, **options)
 
     def __call__(self, *words, env=None, code=0, stdin=None):
         """Run to the end; checks the exit code, and that no traceback reaches anybody."""

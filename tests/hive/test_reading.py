@@ -52,7 +52,7 @@ printf 'a\x1fb\n1\x1f\0x\x1f"y"\0\n2\x1fNULL\n'; echo '2 rows selected (1,234.5 
 def test_no_rows_and_no_header_before_a_result(said):
     """All at once, so that nothing but the prompts says whose header it is."""
     hive = said(CONNECTED + r"""
-p='0: jdbc:hive2://hs2:10000/mart> '; printf "$p$p${p}n\n5\n$p"; printf 'No rows selected (0.1 seconds)\nNo rows affected (0.1 seconds)\n1 row selected (0.1 seconds)\n' >&2""")
+p='0: jdbc:hive2://hs2:10000/mart> '; printf 'No rows selected (0.1 seconds)\nNo rows affected (0.1 seconds)\n1 row selected (0.1 seconds)\n' >&2; printf "$p$p${p}n\n5\n$p" """)
     hive("create table a (b int);\nuse x;\nselect 5 n;\n")
     assert hive.outputs() == {"rows": 1, "value": 5}
 
