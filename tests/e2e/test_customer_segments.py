@@ -219,7 +219,7 @@ def test_a_server_that_dies_while_it_starts_is_told_with_its_last_words(examples
 
 def test_a_stop_while_the_server_starts_ends_it(examples, mails):
     """It lives in a session of its own, so that no signal to the step reaches it: the pid file does."""
-    process = examples.start(*words(examples, pretended(examples, "touch started; while :; do sleep 0.1; done"), "x.csv"))
+    process = examples.start(*words(examples, pretended(examples, "while :; do sleep 0.1; done"), "x.csv"))
     examples.wait_for(lambda: process.poll() is not None or any("cluster.sh answers" in line for line in commands(examples)))
     examples("stop", ABOVE)
     ended(process, 1)

@@ -326,7 +326,7 @@ def test_the_report_of_a_day_is_booked_and_mailed(site, payments, mails):
     (mail,) = mails
     assert mail["Subject"] == "Payments of 2026-02-27: 3"
     plain, page = (mail.get_body((kind,)).get_content() for kind in ("plain", "html"))
-    assert "3 payments, 3 booked." in plain and "모바일   2         1200" in plain
+    assert "3 payments, 3 booked." in plain and "모바일      2         1200\n" in plain
     assert "<tr><td>모바일</td><td>2</td><td>1200</td></tr>" in page
     assert [part.get_filename() for part in mail.iter_attachments()] == ["totals_20260227.csv"]
 
