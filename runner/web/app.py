@@ -18,6 +18,7 @@ from runner.errors import Conflict, EnvironmentFault, InvalidPipeline, NotFound,
 from runner.web import language, pages, write
 from runner.web.asked import desk, wants_json
 from runner.web.desk import Desk
+from runner.web.draw.ticks import ticks
 
 _HERE = os.path.dirname(__file__)
 _STATUS = ((NotFound, 404), (UsageError, 400), (Conflict, 409), (EnvironmentFault, 503), (InvalidPipeline, 422))
@@ -39,7 +40,7 @@ def create_app(desk: Desk) -> flask.Flask:
     app.jinja_env.filters.update(duration=shown.duration, size=shown.size)
     app.jinja_env.globals.update(
         version=__version__, languages=language.LANGUAGES, sign=lambda state: shown.STATE_SIGNS.get(state, " "), static=static_address,
-        elapsed=shown.elapsed, write=write, zip=zip,
+        ticks=ticks, elapsed=shown.elapsed, write=write, zip=zip,
     )
     app.jinja_env.globals["parts"] = app.jinja_env.get_template("parts.html").module
     app.before_request(_begin)

@@ -40,10 +40,11 @@ class Words:
 
     def __init__(self, language: str):
         self.language, self._texts = language, texts(language)
+        self.states = {name[6:]: text for name, text in self._texts.items() if name.startswith("state.")}
 
     def __call__(self, name: str, **values) -> str:
         text = self._texts[name]
         return text.format(**values) if values else text
 
     def state(self, state: str) -> str:
-        return self._texts["state." + state]
+        return self.states[state]

@@ -13,8 +13,11 @@ from runner.web import language as languages
 from runner.web.asked import desk, wants_json
 from runner.web.show import screen
 from runner.web.views import log as log_view
+from runner.web.views import operations as operations_view
+from runner.web.views import pipeline as pipeline_view
 from runner.web.views import pipelines as pipelines_view
 from runner.web.views import run as run_view
+from runner.web.views import today as today_view
 
 pages = flask.Blueprint("pages", __name__)
 _LANGUAGE_DAYS = 400
@@ -22,7 +25,8 @@ _LANGUAGE_DAYS = 400
 
 @pages.route("/")
 def today() -> Any:
-    return flask.redirect(flask.url_for("pages.pipelines"))
+    return screen("today.html", today_view.view, address=lambda name: flask.url_for("pages.run", name=name),
+                  pipeline_address=lambda name: flask.url_for("pages.pipeline", name=name))
 
 
 @pages.route("/pipelines")
@@ -32,12 +36,12 @@ def pipelines() -> Any:
 
 @pages.route("/pipelines/<name>")
 def pipeline(name: str) -> Any:
-    flask.abort(404)
+    return screen("pipeline.html", pipeline_view.view, name=name, said=flask.g.words.states, root=flask.request.script_root)
 
 
 @pages.route("/pipelines/<name>/file")
 def pipeline_file(name: str) -> Any:
-    flask.abort(404)
+    return screen("file.html", pipeline_view.file_view, name=name)
 
 
 @pages.route("/r/<int:number>")
@@ -47,6 +51,17 @@ def run_by_number(number: int) -> Any:
     if row is None:
         flask.abort(404)
     return flask.redirect(flask.url_for("pages.run", name=row["name"]))
+
+
+@pages.route("/r/<int:number>/<int:position>")
+def log_by_number(number: int, position: int) -> Any:
+    """The same for a step of a run, by its place in the file."""
+    store = desk().store()
+    row = store.db.one("run_by_id", id=number)
+    steps = [step.step for step in store.step_runs(number) if step.item is None] if row else []
+    if position >= len(steps):
+        flask.abort(404)
+    return flask.redirect(flask.url_for("pages.log", name=row["name"], step=steps[position]))
 
 
 @pages.route("/runs/<name>")
@@ -72,7 +87,7 @@ def log_file(name: str, step: str) -> Any:
 
 @pages.route("/operations")
 def operations() -> Any:
-    return flask.redirect(flask.url_for("pages.pipelines"))
+    return screen("operations.html", operations_view.view)
 
 
 @pages.route("/language/<code>")

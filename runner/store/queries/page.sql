@@ -23,8 +23,8 @@ WHERE d.pipeline = :pipeline GROUP BY d.hash ORDER BY d.created_at DESC LIMIT :l
 
 -- name: journal_of_people
 SELECT t.id, t.at, t.kind, t.step, t.number, t.from_state, t.to_state, t.reason, t.actor, runs.name AS run
-FROM (SELECT * FROM transitions WHERE id > :after ORDER BY id DESC) AS t JOIN runs ON runs.id = t.run_id
-WHERE t.actor NOT IN ('engine', 'schedule', 'catchup', 'dispatch') LIMIT :limit
+FROM transitions AS t JOIN runs ON runs.id = t.run_id
+WHERE t.id > :after AND t.actor NOT IN ('engine', 'schedule', 'catchup') ORDER BY t.id DESC LIMIT :limit
 
 -- name: last_transition
 SELECT coalesce(max(id), 0) AS id FROM transitions

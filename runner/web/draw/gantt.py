@@ -45,7 +45,7 @@ def gantt(lines: Sequence[Line], begin: datetime, now: datetime, zone: tzinfo, *
 
 
 def _line(line: Line, y: float, axis: Axis, now: datetime, lit: bool) -> List[str]:
-    name = svg.text(svg.cut(line.step, 25), 22, y + 16, font_weight="700" if lit else None)
+    name = svg.text(svg.cut(line.step, 25), 22, y + 16, class_="strong" if lit else None)
     out = [svg.sign(line.state, 0, y + 4), svg.link(line.address, svg.title(line.step), name) if line.address else name]
     for bar in line.bars:
         left, right = axis.x(bar.begin), axis.x(bar.end or now)

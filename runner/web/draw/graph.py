@@ -127,5 +127,5 @@ def _box(node: Node, x: float, middle: float) -> str:
         svg.text(svg.cut(node.id, 20), x + 30, y + (15 if node.under else 21)),
     ]
     if node.under:
-        inside.append(svg.text(svg.cut(node.under, 20), x + 30, y + 28, class_="quiet", font_size="10.5"))
+        inside.append(svg.text(svg.cut(node.under, 20), x + 30, y + 28, class_="quiet small"))
     return svg.tag("g", svg.link(node.address, *inside) if node.address else "".join(inside), class_=f"s-{node.state}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any, Dict, Optional
 
 from runner import model, shown, standing
-from runner.clock import from_text
+from runner.clock import to_text
 from runner.errors import InvalidPipeline
 from runner.store.pages import Tick
 
@@ -52,5 +52,6 @@ def took(begin: Optional[datetime], end: Optional[datetime], now: datetime) -> s
     return shown.elapsed(begin, end, now)
 
 
-def epoch(text: str) -> float:
-    return from_text(text).replace(tzinfo=timezone.utc).timestamp()
+def kept(moment: datetime) -> str:
+    """A moment as the store keeps it."""
+    return to_text(moment)

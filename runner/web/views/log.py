@@ -35,7 +35,7 @@ def view(desk: Desk, store, now: datetime, args: Mapping[str, str], name: str, s
     size = logtail.size_of(path) if attempt else 0
     begin, end = _window(path, args, size)
     row = next((row for row in store.step_runs(run.id) if row.step == step), None)
-    looked = _pattern(args)
+    looked, silent = _pattern(args), _silent(desk, run, step)
     return {
         "place": "", "run": common.run_facts(desk, run), "step": step, "state": row.state if row else "", "reason": (attempt.reason if attempt else "") or (row.reason if row else ""),
         "attempt": attempt.number if attempt else None, "running": bool(attempt and attempt.state not in model.ATTEMPT_TERMINAL),
@@ -44,10 +44,19 @@ def view(desk: Desk, store, now: datetime, args: Mapping[str, str], name: str, s
         "size": size, "begin": begin, "end": end, "tail": "at" not in args, "query": args.get("q", "")[:200], "errors": "errors" in args,
         "lines": lines(path, begin, end, _number(args.get("at")), looked), "found": search(path, looked, _number(args.get("before")), size, desk.clock.monotonic) if looked else None,
         "earlier": _back(path, begin) if begin else None, "later": end if end < size else None,
-        "removed": bool(attempt and attempt.state in model.ATTEMPT_TERMINAL and not os.path.exists(attempt.folder)),
+        "silent": silent, "removed": bool(attempt and not silent and attempt.state in model.ATTEMPT_TERMINAL and not os.path.exists(attempt.folder)),
         "path": logtail.place_of(path) if attempt else "", "command": _command(desk, store, run, step, attempt),
         "every": 1 if attempt and attempt.state not in model.ATTEMPT_TERMINAL and "at" not in args and looked is None else 0 if attempt else 5,
     }
+
+
+def _silent(desk: Desk, run: model.Run, step: str) -> bool:
+    """Whether it is a step without a process, which prints nothing."""
+    spec = common.definition(desk, run)
+    try:
+        return bool(spec and spec.step(step).slotless)
+    except KeyError:
+        return False
 
 
 def find(store, name: str, step: str, args: Mapping[str, str]) -> Tuple[model.Run, List[model.Attempt], Optional[model.Attempt]]:
