@@ -37,7 +37,7 @@ LIMIT_MB = 40
 
 # distribution: (why, who imports it). The others are there because these need them; README.md says which.
 REASONS = {
-    "apscheduler": ("timers of the daemon", "runner/daemon (to come)"),
+    "apscheduler": ("timers of the daemon", "runner/daemon"),
     "click": ("the command line: options, help, completion", "runner/cli"),
     "croniter": ("the times of a cron line", "runner/schedule"),
     "flask": ("the page: addresses to functions, the templates that are here anyway", "runner/web"),
