@@ -9,7 +9,7 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from runner import config, model, schedule, sitevalues, steps, template
@@ -30,7 +30,13 @@ class Site:
 
     @classmethod
     def of(cls, settings: config.Config, environ: Mapping[str, str]) -> "Site":
-        return cls(environ, settings.step_python, settings.home, settings.kerberos_principal, settings.kerberos_keytab)
+        """`environ` as it is now: os.environ itself would be decoded anew for each step."""
+        return cls(dict(environ), settings.step_python, settings.home, settings.kerberos_principal, settings.kerberos_keytab)
+
+    @cached_property
+    def inherited(self) -> Mapping[str, str]:
+        """What a step gets that says nothing: all but RUNNER_*, which tells of an outer run, and the settings."""
+        return {**{name: value for name, value in self.environ.items() if not name.startswith("RUNNER_")}, **config.handed_on(self.environ)}
 
 
 def read_file(path: str) -> str:
@@ -112,7 +118,7 @@ def _cwd(pipeline: model.Pipeline, step: model.Step, render: Callable[[str], str
 
 def _environment(pipeline, step, context, render, site: Site, command: model.Command, folder: str) -> Dict[str, str]:
     """The server's, the kind's, the pipeline's, the step's, and last ours: a later one wins."""
-    env = {**_inherited(step.inherit_env, site.environ), **config.handed_on(site.environ)}
+    env = dict(site.inherited) if step.inherit_env is True else {**_chosen(step.inherit_env, site.environ), **config.handed_on(site.environ)}
     env.update({name: value.replace("$PATH", env.get("PATH", "")) if name == "PATH" else value for name, value in command.env.items()})
     for texts in (pipeline.env, step.env):
         env.update({name: render(name, str(value)) for name, value in texts.items()})
@@ -124,14 +130,9 @@ def _environment(pipeline, step, context, render, site: Site, command: model.Com
     return env
 
 
-def _inherited(rule: Any, environ: Mapping[str, str]) -> Dict[str, str]:
-    """Names of an outer run must not leak into this one, so RUNNER_* never comes from outside, except settings (`handed_on`)."""
-    if rule is False:
-        names = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ")
-    elif rule is True:
-        return {name: value for name, value in environ.items() if not name.startswith("RUNNER_")}
-    else:
-        names = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", *rule)
+def _chosen(rule: Any, environ: Mapping[str, str]) -> Dict[str, str]:
+    """Of the server's variables the little that every program wants, and those that a list names."""
+    names = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", *(rule or ()))
     return {name: environ[name] for name in names if name in environ}
 
 
