@@ -116,7 +116,7 @@ class Database:
         """For one that looks: nothing can be written through it, and its cache stays small."""
         with self._as_fault():
             self.connection.execute("PRAGMA query_only = ON")
-            self.connection.execute("PRAGMA cache_size = -1000")
+            self.connection.execute("PRAGMA cache_size = -500")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -51,7 +51,7 @@ class Pages:
     def last_of_each(self, limit: int) -> Dict[str, List[Tick]]:
         """Pipeline -> its newest runs, the newest last; of those that the daemon knows."""
         out: Dict[str, List[Tick]] = {}
-        for row in self._db.all("last_runs_of_each", limit=limit):
+        for row in self._db.execute("last_runs_of_each", limit=limit):
             out.setdefault(row["pipeline"], []).append(Tick(*row))
         return out
 

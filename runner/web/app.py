@@ -68,7 +68,7 @@ def _end(response: flask.Response) -> flask.Response:
         response.headers.setdefault(name, value)
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "private, no-cache"
-    response.headers.add("Vary", "Accept, Accept-Language, Cookie, X-Part")
+    response.headers.add("Vary", "Accept, Accept-Encoding, Accept-Language, Cookie, X-Part")
     return response
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import socket
+import weakref
 from typing import Any, Callable, Iterable
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ class Edge:
     def __init__(self, app: Callable[..., Iterable[bytes]], desk: Desk):
         self._app, self._desk = app, desk
         self._public = urlsplit(desk.config.page_url)
+        self._looked: "weakref.WeakKeyDictionary[Any, bool]" = weakref.WeakKeyDictionary()
         self._name = socket.gethostname().lower()
 
     def __call__(self, environ, start_response):
@@ -67,10 +69,21 @@ class Edge:
         host = (urlsplit("//" + environ.get("HTTP_HOST", "")).hostname or "").lower()
         if not self._known(host):  # a foreign page whose name was made to lead here must not read this one
             return "421 Misdirected Request", f"this page is not {host}; where people reach it stands in the setting page_url\n"
-        peer = environ.get("runner.peer")
-        if not self._desk.has_accounts() and not (peer and peers.may_look(*peer)):
+        if not self._desk.has_accounts() and not self._may_look(environ):
             return "403 Forbidden", "there is no account yet, so only the user of this daemon may look, on this server; see docs/page.md\n"
         return None
+
+    def _may_look(self, environ: Any) -> bool:
+        """Asked of the kernel once for each connection, which cannot change hands."""
+        peer, channel = environ.get("runner.peer"), getattr(environ.get("waitress.client_disconnected"), "__self__", None)
+        if peer is None:
+            return False
+        if channel is None:
+            return peers.may_look(*peer)
+        found = self._looked.get(channel)
+        if found is None:
+            found = self._looked[channel] = peers.may_look(*peer)
+        return found
 
     def _known(self, host: str) -> bool:
         if host in ("", "localhost", self._name, self._public.hostname) or host.startswith(self._name + "."):

@@ -13,11 +13,12 @@ import flask
 
 from runner.web.asked import desk, wants_json
 
-MOST_KEPT = 2 * 1000 * 1000  # bytes of pages that others may ask for again
+MOST_KEPT = 500 * 1000  # bytes of packed pages that others may ask for again
 ONLY_PAGE = ("pictures", "place", "every")  # what of a view is not for programs
 
 _kept: "OrderedDict[Tuple[Any, ...], Tuple[Any, str, bytes]]" = OrderedDict()
 _lock = threading.Lock()
+_making = threading.Lock()  # one page is made at a time: more would take the memory of all, and no less time
 
 
 def screen(template: str, view: Callable[..., Dict[str, Any]], keep: bool = True, **values: Any) -> flask.Response:
@@ -29,14 +30,20 @@ def screen(template: str, view: Callable[..., Dict[str, Any]], keep: bool = True
     part = "json" if wants_json() else request.headers.get("X-Part", "")
     own = desk()
     key = (id(own), request.full_path, part, request.script_root, flask.g.words.language, flask.g.get("viewer", ""))
-    stamp = own.stamp() if keep else None
-    found = _kept.get(key) if keep else None
-    if found is None or found[0] != stamp:
-        body = _made(template, view, part, values)
-        found = (stamp, hashlib.sha256(body).hexdigest()[:20], body)
-        if keep:
-            _remember(key, found)
+    if keep:
+        with _making:
+            stamp, found = own.stamp(), _kept.get(key)
+            if found is None or found[0] != stamp:
+                found = (stamp, *_packed(_made(template, view, part, values)))
+                _remember(key, found)
+    else:
+        found = (None, *_packed(_made(template, view, part, values)))
     return _answer(found[1], found[2], "application/json" if part == "json" else "text/html; charset=utf-8")
+
+
+def _packed(body: bytes) -> Tuple[str, bytes]:
+    """Its ETag, and itself as nearly every browser takes it."""
+    return hashlib.sha256(body).hexdigest()[:20], gzip.compress(body, 5, mtime=0)
 
 
 def _made(template: str, view: Callable[..., Dict[str, Any]], part: str, values: Dict[str, Any]) -> bytes:
@@ -74,10 +81,11 @@ def _answer(etag: str, body: bytes, kind: str) -> flask.Response:
     if etag in flask.request.if_none_match or flask.request.if_none_match.contains_weak(etag):
         response.status_code = 304
         return response
-    if len(body) > 1000 and "gzip" in flask.request.headers.get("Accept-Encoding", ""):
-        body = gzip.compress(body, 4, mtime=0)
+    if "gzip" in flask.request.headers.get("Accept-Encoding", ""):
         response.headers["Content-Encoding"] = "gzip"
-    response.set_data(body)
+        response.set_data(body)
+    else:
+        response.set_data(gzip.decompress(body))
     return response
 
 

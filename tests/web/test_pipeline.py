@@ -85,3 +85,16 @@ def test_a_text_of_another_pipeline_is_not_shown_here(mart):
     other = mart.store.pipelines.get("other").definition
     mart.get(f"/pipelines/mart/file?of={other}", 404)
     assert mart.json(f"/pipelines/mart/file.json?against={other}")["difference"] is None
+
+
+def test_a_faulty_file_is_shown_with_its_faults_at_their_lines(mart):
+    good = mart.store.pipelines.get("mart").definition
+    mart.write("mart", MART.replace("owner: data-team", "ownr: <x>"))
+    found = mart.json("/pipelines/mart/file.json")
+    assert found["text"].splitlines()[1] == "ownr: <x>" and list(found["faults"]) == ["2"] and found["of"] is None
+    text = mart.text("/pipelines/mart/file")
+    assert "ownr: &lt;x&gt;   <b>← unknown key" in text
+    assert mart.json(f"/pipelines/mart/file.json?of={good}")["text"] == MART
+    mart.write("never", "steps: [{id: a, bsh: x}]\n")
+    assert "← unknown key" in mart.text("/pipelines/never/file")
+    assert "runs when somebody says so" not in mart.text("/pipelines/never")

@@ -76,6 +76,7 @@
   const hit = document.querySelector("[data-hit]");
   if (hit) hit.scrollIntoView({ block: "center" });
   for (const each of document.querySelectorAll("[data-tail]")) each.scrollTop = each.scrollHeight;
+  for (const each of document.querySelectorAll("[data-middle]")) each.scrollLeft = (each.scrollWidth - each.clientWidth) / 2;
   for (const each of document.querySelectorAll("[data-right]")) each.scrollLeft = each.scrollWidth;
   document.addEventListener("visibilitychange", () => { if (!document.hidden && every) look(); });
   if (every) look();

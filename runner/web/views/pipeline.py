@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from datetime import datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -14,6 +15,7 @@ from runner.web.draw import bars, graph, grid
 from runner.web.views import common
 
 DATES, SQUARES, NEXT, RECENT = 90, 2400, 5, 20
+MOST_TEXT = 500_000  # characters of a file
 
 
 def view(desk: Desk, store, now: datetime, args: Mapping[str, str], name: str, said: Mapping[str, str], root: str) -> Dict[str, Any]:
@@ -113,8 +115,11 @@ def _pictures(spec, runs: Sequence[Mapping[str, Any]], states, steps: Sequence[s
 
 def file_view(desk: Desk, store, now: datetime, args: Mapping[str, str], name: str) -> Dict[str, Any]:
     """`of`: which text, by hash, else the last good one; `against`: another one to compare it with."""
-    row, known = store.pipelines.get(name), store.pages.definitions(name)
+    row, known, file = store.pipelines.get(name), store.pages.definitions(name), next((file for file in desk.files() if file.name == name), None)
     hashes = [each["hash"] for each in known]
+    faults = {each.line: each.message for each in file.problems if each.severity == "error" and each.file in ("", file.path, os.path.relpath(file.path))} if file else {}
+    if file and faults and not args.get("of"):
+        return _faulty_file(file, faults, known, row, now)
     digest = args.get("of") or (row.definition if row else None) or (hashes[0] if hashes else None)
     if digest is None or digest not in hashes:
         raise NotFound(f"there is no text of pipeline {name}" + (f" with the hash {digest[:12]}" if digest else ""), "")
@@ -123,7 +128,20 @@ def file_view(desk: Desk, store, now: datetime, args: Mapping[str, str], name: s
     return {
         "place": "pipelines", "name": name, "path": store.definition(digest)["path"], "of": digest, "against": against, "current": row.definition if row else None,
         "versions": [{**each, "since": common.local(each["since"], now.tzinfo)} for each in known], "text": text,
-        "difference": _difference(store.definition(against)["text"], text) if against else None, "problem": row.problem if row else "",
+        "difference": _difference(store.definition(against)["text"], text) if against else None, "faults": {},
+    }
+
+
+def _faulty_file(file, faults: Mapping[int, str], known, row: Optional[model.PipelineRow], now: datetime) -> Dict[str, Any]:
+    """The file itself, which nothing runs by: with its faults at their lines."""
+    try:
+        with open(file.path, encoding="utf-8", errors="replace") as opened:
+            text = opened.read(MOST_TEXT)
+    except OSError as error:
+        text = str(error.strerror)
+    return {
+        "place": "pipelines", "name": file.name, "path": file.path, "of": None, "against": None, "current": row.definition if row else None,
+        "versions": [{**each, "since": common.local(each["since"], now.tzinfo)} for each in known], "text": text, "difference": None, "faults": dict(faults),
     }
 
 
