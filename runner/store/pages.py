@@ -60,8 +60,9 @@ class Pages:
         return [Tick(*row) for row in self._db.all("newest_runs_of", pipeline=pipeline, limit=limit)]
 
     def within(self, since: datetime, limit: int) -> List[Tick]:
-        """What has ended since then, and what has not ended."""
-        return [Tick(*row) for row in self._db.all("runs_within", since=to_text(since), limit=limit)]
+        """What has ended since then, and what has not ended, as they were made. Sorted here: SQLite would walk through all runs for it."""
+        found = [Tick(*row) for row in self._db.all("runs_within", since=to_text(since), limit=limit)]
+        return sorted(found, key=lambda tick: (tick.created, tick.id))
 
     def step_states(self, pipeline: str, limit: int) -> Dict[int, Dict[str, str]]:
         """Run -> step -> state, of its newest runs by date; of mapped steps only the one that they were made from."""

@@ -4,10 +4,10 @@ FROM pipelines JOIN runs AS r ON r.id IN (SELECT id FROM runs WHERE pipeline = p
 ORDER BY r.pipeline, r.id
 
 -- name: runs_within
-SELECT id, name, pipeline, state, reason, engine, due_at, created_at, started_at, ended_at, timezone FROM runs WHERE ended_at >= :since
-UNION ALL
 SELECT id, name, pipeline, state, reason, engine, due_at, created_at, started_at, ended_at, timezone FROM runs WHERE ended_at IS NULL
-ORDER BY created_at LIMIT :limit
+UNION ALL
+SELECT id, name, pipeline, state, reason, engine, due_at, created_at, started_at, ended_at, timezone FROM runs WHERE ended_at >= :since
+LIMIT :limit
 
 -- name: states_of_runs
 SELECT s.run_id, s.step, s.state FROM step_runs AS s WHERE s.run_id IN (SELECT id FROM runs WHERE pipeline = :pipeline ORDER BY due_at DESC, number DESC LIMIT :limit)
