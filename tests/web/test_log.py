@@ -147,3 +147,12 @@ def test_what_is_executed_is_shown(mart, run):
     command = mart.json(address(run))["command"]
     assert command["files"]["script"].strip() == "echo load" and command["argv"][0] == "bash" and command["env"]["RUNNER_DS"] == "2026-02-27"
     assert "RUNNER_DS" in mart.text(address(run, suffix=""))
+
+
+@pytest.mark.parametrize("into", [1, 5, 9, 10, 11])
+def test_a_line_that_two_blocks_share_is_found_once_and_whole(mart, run, into):
+    line, rest = b"the needle\n", b"x" * 63 + b"\n"
+    after = rest * (log_view.SEARCH_BLOCK // 64)  # the last block begins where this does
+    path = mart.log(run, "load", rest * 9 + line + after[into:])
+    found = log_view.search(path, log_view._pattern({"q": "needle"}), None, os.path.getsize(path), lambda: 0.0)
+    assert [(hit["offset"], hit["text"]) for hit in found["hits"]] == [(9 * 64, "the needle")] and found["next"] is None
