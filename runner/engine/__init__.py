@@ -66,7 +66,7 @@ class Engine:
         executor.watch(self.owner.bell)
         self._hands = Hands(store, executor, clock, config, site, slots or config.slots, self.owner, alerts)
         self._waiting = Waiting(self._hands, serve, self._take_over)
-        self._waits = Waits(store, serve or definitions, config, clock, executor.watch, executor.unwatch)
+        self._waits = Waits(store, serve or definitions, clock, executor.watch, executor.unwatch)
         self._attempts = Attempts(self._hands, self._waits, self._waiting.let_begin)
         self._deciding = Deciding(self._hands, self._attempts, self._end_run)
         self.listener = listener

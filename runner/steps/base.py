@@ -15,7 +15,7 @@ Fault = Tuple[Tuple[Any, ...], str, str]  # (keys down to the place inside the b
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _TAG = re.compile(r"<<[ \t]")
-_START = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "clients", "start.py")
+CLIENT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "clients", "start.py")  # starts runner's own clients
 REQUEST = "request.json"
 
 
@@ -98,7 +98,7 @@ def client(name: str, body: Mapping[str, Any], ctx: BuildContext) -> model.Comma
     """The Command that has a client of runner's own (`runner/clients/NAME.py`) do what the body says."""
     request = json.dumps({"body": body, "pipeline_folder": ctx.pipeline_folder}, ensure_ascii=False, indent=1)
     path = in_folder(ctx, REQUEST)
-    return model.Command(argv=(sys.executable, "-I", _START, name, path), files={REQUEST: request + "\n"})
+    return model.Command(argv=(sys.executable, "-I", CLIENT, name, path), files={REQUEST: request + "\n"})
 
 
 def looked_after(name: str, words: Sequence[str], body: Mapping[str, Any], ctx: BuildContext, env: Mapping[str, str]) -> model.Command:
@@ -108,7 +108,7 @@ def looked_after(name: str, words: Sequence[str], body: Mapping[str, Any], ctx: 
     """
     request = json.dumps({"body": body, "pipeline_folder": ctx.pipeline_folder}, ensure_ascii=False, indent=1)
     path = in_folder(ctx, REQUEST)
-    return model.Command(argv=(sys.executable, "-I", _START, name, path, *words), env=dict(env), files={REQUEST: request + "\n"})
+    return model.Command(argv=(sys.executable, "-I", CLIENT, name, path, *words), env=dict(env), files={REQUEST: request + "\n"})
 
 
 def exactly_one(body: Mapping[str, Any], keys: Sequence[str]) -> List[Fault]:

@@ -12,7 +12,6 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from runner import model
 from runner.clock import Clock
-from runner.config import Config
 from runner.definitions import Definitions
 from runner.errors import RunnerError
 from runner.executors import Report
@@ -45,9 +44,9 @@ class _Inner:
 class Waits:
     """What the steps of one engine wait for."""
 
-    def __init__(self, store: Store, definitions: Optional[Definitions], config: Config, clock: Clock, watch, unwatch):
+    def __init__(self, store: Store, definitions: Optional[Definitions], clock: Clock, watch, unwatch):
         """`watch` and `unwatch` take a descriptor that ends the engine's sleep."""
-        self._store, self._definitions, self._config, self._clock = store, definitions, config, clock
+        self._store, self._definitions, self._clock = store, definitions, clock
         self._prober = Prober(watch, unwatch, clock)
         self._inner: Dict[str, _Inner] = {}
         self._outer: Dict[str, Mapping[str, Any]] = {}

@@ -9,9 +9,9 @@ import sys
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from runner.clock import Clock
+from runner.steps.base import CLIENT
 
 AGAIN_SECONDS = 5.0  # before a prober that died is started again
-_START = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "clients", "start.py")
 
 
 class Prober:
@@ -36,7 +36,7 @@ class Prober:
     def _start(self) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("RUNNER_")}
         self._child = subprocess.Popen(
-            (sys.executable, "-I", _START, "prober", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, cwd="/", start_new_session=True
+            (sys.executable, "-I", CLIENT, "prober", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, cwd="/", start_new_session=True
         )
         self._rest = self._unsent = b""
         for pipe in (self._child.stdin, self._child.stdout):
