@@ -46,6 +46,10 @@ class NotFound(RunnerError):
     exit_code = 2
 
 
+class Forbidden(RunnerError):
+    """Who asks may not do this."""
+
+
 class Conflict(RunnerError):
     """The thing exists already, or another process owns it."""
 

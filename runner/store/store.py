@@ -16,7 +16,9 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 from runner import model
 from runner.clock import from_text, to_text
 from runner.errors import Conflict, NotFound, StaleState
+from runner.store.accounts import Accounts
 from runner.store.alerts import Alerts
+from runner.store.audit import Audit
 from runner.store.db import Database
 from runner.store.housekeeping import Housekeeping
 from runner.store.pages import Pages
@@ -45,6 +47,8 @@ class Store:
         self.housekeeping = Housekeeping(self.db)
         self.alerts = Alerts(self.db)
         self.pages = Pages(self.db)
+        self.accounts = Accounts(self.db)
+        self.audit = Audit(self.db)
         self._move_texts: Dict[tuple, str] = {}
 
     def close(self) -> None:

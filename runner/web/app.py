@@ -14,14 +14,15 @@ import flask
 import jinja2
 
 from runner import __version__, shown
-from runner.errors import Conflict, EnvironmentFault, InvalidPipeline, NotFound, RunnerError, UsageError
+from runner.errors import Conflict, EnvironmentFault, Forbidden, InvalidPipeline, NotFound, RunnerError, UsageError
 from runner.web import language, pages, write
 from runner.web.asked import desk, wants_json
 from runner.web.desk import Desk
 from runner.web.draw.ticks import ticks
+from runner.web.viewer import READER
 
 _HERE = os.path.dirname(__file__)
-_STATUS = ((NotFound, 404), (UsageError, 400), (Conflict, 409), (EnvironmentFault, 503), (InvalidPipeline, 422))
+_STATUS = ((NotFound, 404), (Forbidden, 403), (UsageError, 400), (Conflict, 409), (EnvironmentFault, 503), (InvalidPipeline, 422))
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
     "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin",
@@ -56,6 +57,7 @@ def create_app(desk: Desk) -> flask.Flask:
 def _begin() -> None:
     flask.g.words = language.Words(language.choose(flask.request.cookies.get("lang", ""), flask.request.headers.get("Accept-Language", "")))
     flask.g.now = desk().clock.now()
+    flask.g.viewer = READER
 
 
 def _shared() -> dict:
