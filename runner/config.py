@@ -34,6 +34,10 @@ class Config:
     compress_days: int = 7  # logs of runs that ended longer ago become log.gz; 0: never
     listen: str = ""  # HOST:PORT of the page that the daemon serves; "": none
     page_url: str = ""  # where people reach the page, when that is another address: behind a proxy
+    page_certificate: str = ""  # file of the certificate, with those between it and the root; then the page speaks https
+    page_key: str = ""  # file of its key, for this user only
+    session_idle: float = 8 * 3600.0  # seconds after which a browser that nobody uses is signed out
+    session_longest: float = 7 * 86400.0  # and any
     origin: Mapping[str, str] = field(default_factory=dict)  # setting -> where its value came from
 
     @property
@@ -60,6 +64,7 @@ class Config:
 SETTINGS = tuple(f.name for f in fields(Config) if f.name not in ("home", "origin"))
 IN_STEP = frozenset({"logical_date"})  # settings whose variable says something else in a step: the run's date
 _DAYS, _SIZES = ("keep_days", "compress_days"), ("keep_bytes", "min_free")
+_PLACES, _SPANS = ("page_certificate", "page_key"), ("session_idle", "session_longest")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}  # of ten, as everything that runner prints
 LOOPBACK = "127.0.0.1"
 DEFAULT_LISTEN = f"{LOOPBACK}:8080"
@@ -90,7 +95,7 @@ def load(environ: Mapping[str, str], home: Optional[str] = None, pipelines: Opti
     values["pipelines"] = folder if os.path.isabs(folder) else os.path.abspath(
         os.path.join(os.getcwd() if origin.get("pipelines") == "--pipelines" else home, folder)
     )
-    return Config(home=home, origin=origin, **_typed(values, origin))
+    return Config(home=home, origin=origin, **_typed(values, origin, home))
 
 
 def in_step(environ: Mapping[str, str]) -> bool:
@@ -143,7 +148,7 @@ def _read_file(path: str) -> Dict[str, object]:
     return values
 
 
-def _typed(values: Mapping[str, object], origin: Mapping[str, str]) -> Dict[str, object]:
+def _typed(values: Mapping[str, object], origin: Mapping[str, str], home: str) -> Dict[str, object]:
     out = dict(values)
     if "slots" in out:
         try:
@@ -156,6 +161,12 @@ def _typed(values: Mapping[str, object], origin: Mapping[str, str]) -> Dict[str,
         out["listen"] = "" if str(out["listen"]).lower() in _OFF else "{}:{}".format(*address_of(str(out["listen"]), origin["listen"]))
     if "page_url" in out:
         out["page_url"] = _page_url(str(out["page_url"]), origin["page_url"])
+    for name in _PLACES:
+        if name in out:
+            out[name] = os.path.join(home, os.path.expanduser(str(out[name])))
+    for name in _SPANS:
+        if name in out:
+            out[name] = _span(name, str(out[name]), origin[name])
     if "pools" in out:
         out["pools"] = _pools(str(out["pools"]), origin["pools"])
     for names, parse in ((_DAYS, _days), (_SIZES, _size)):
@@ -206,6 +217,19 @@ def _days(name: str, text: str, origin: str) -> int:
     return int(found.group(1))
 
 
+def _span(name: str, text: str, origin: str) -> float:
+    """Seconds from `30m`, `8h`, `7d`."""
+    from runner.durations import DurationError, parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except DurationError as error:
+        raise EnvironmentFault(f"{origin}: {name}: {error.message}", error.hint) from None
+    if seconds < 60:
+        raise EnvironmentFault(f"{origin}: {name}: {text!r} is less than a minute", f"write: {name}: 8h")
+    return seconds
+
+
 def _size(name: str, text: str, origin: str) -> int:
     """Bytes from `500M`, `20G`, `1.5T`, `20 GB`; 0 for `never`."""
     found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?)\s*([kmgt]?)b?", text, re.ASCII | re.IGNORECASE)
@@ -224,6 +248,9 @@ def shown(config: Config, name: str) -> str:
     value = getattr(config, name)
     if name in _DAYS + _SIZES and not value:
         return "never"
+    if name in _SPANS:
+        unit, seconds = next((unit, seconds) for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)) if value % seconds == 0 or unit == "s")
+        return f"{value / seconds:g}{unit}"
     if name in _SIZES:
         unit = max((unit for unit, size in _UNITS.items() if value >= size), key=_UNITS.__getitem__)
         return f"{value / _UNITS[unit]:g}{unit}" if value % (_UNITS[unit] // 1000 or 1) == 0 else str(value)
@@ -276,6 +303,10 @@ logical_date: {logical_date}             # due: ds is the day a run starts | int
 # compress_days: 7            # logs of runs that ended longer ago are compressed; never
 # listen: 127.0.0.1:8080      # where the daemon serves its page; off unless this line or `runner daemon --listen` says so
 # page_url: https://etl.example/runner   # where people reach the page when a proxy stands before it
+# page_certificate: page.crt   # with a certificate and its key the page speaks https by itself
+# page_key: page.key
+# session_idle: 8h            # a browser that nobody uses is signed out
+# session_longest: 7d         # and any after that long
 """
 
 

@@ -42,6 +42,8 @@ COMMANDS = {
     "variables": ("site", "Values that differ from server to server"),
     "secrets": ("site", "Passwords and tokens, set and never shown"),
     "connections": ("site", "Databases, hosts and mail servers by name"),
+    "user": ("users", "Who signs in to the page, and what they may do"),
+    "token": ("users", "What programs sign in with"),
     "doctor": ("doctor", "Check this server and say the remedy"),
     "schema": ("checking", "Print the JSON Schema of pipeline files, for editors"),
     "clean": ("cleaning", "Remove old runs and logs, as the settings say"),

@@ -103,6 +103,18 @@ def _steps(app: App, ctx, incomplete: str) -> List[str]:
     return _starting([step.id for step in app.pipeline(ctx.params["pipeline"]).steps], incomplete)
 
 
+def _users(app: App, ctx, incomplete: str) -> List[str]:
+    store = app.store_if_any()
+    return _starting([user.name for user in store.accounts.users()], incomplete) if store else []
+
+
+def _tokens(app: App, ctx, incomplete: str) -> List[str]:
+    store = app.store_if_any()
+    return _starting([token.name for token in store.accounts.tokens()], incomplete) if store else []
+
+
 complete_pipeline = _silent(_pipelines)
 complete_run = _silent(_runs)
 complete_step = _silent(_steps)
+complete_user = _silent(_users)
+complete_token = _silent(_tokens)

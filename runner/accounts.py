@@ -1,0 +1,149 @@
+"""What can be done to users and tokens, each with its line in the trail: for the command line and the page alike."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime, timedelta
+from typing import Any, Dict, NamedTuple, Optional, Sequence
+
+from runner import passwords
+from runner.errors import Conflict, NotFound, UsageError
+from runner.store import Store
+from runner.store.accounts import ROLES, Token, User
+
+SCOPES = {"look": "viewer", "operate": "operator", "edit": "editor", "admin": "admin"}
+LONGEST_DAYS = 3650
+_NAME = re.compile(r"\w[\w.@+-]{0,63}")
+
+
+class By(NamedTuple):
+    """Who does it, when, and from where."""
+
+    name: str
+    source: str  # cli, page, api, token NAME
+    at: datetime
+
+
+def _added(store: Store, by: By, act: str, before: Optional[Dict[str, Any]], after: Optional[Dict[str, Any]]) -> None:
+    store.audit.add(by.at, by.name, by.source, act, before=before, after=after)
+
+
+def good_name(name: str) -> str:
+    """A name as it is kept. Raises UsageError."""
+    name = unicodedata.normalize("NFC", name)
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name", "letters, digits and . _ @ + - after the first, at most 64")
+    return name
+
+
+def _shown(user: User) -> Dict[str, Any]:
+    return {"user": user.name, "role": user.role, "tags": list(user.tags)}
+
+
+# ---------------------------------------------------------------------------------------------------------------- users
+
+
+def find_user(store: Store, name: str) -> User:
+    found = store.accounts.user(unicodedata.normalize("NFC", name))
+    if found is None:
+        import difflib
+
+        known = [user.name for user in store.accounts.users()]
+        near = difflib.get_close_matches(name, known, 1)
+        raise NotFound(f"there is no user {name}", f"did you mean {near[0]}?" if near else f"type: runner user add {name}")
+    return found
+
+
+def add_user(store: Store, by: By, name: str, role: str, tags: Sequence[str], password: str) -> None:
+    name = good_name(name)
+    kept = passwords.hashed(passwords.good(name, password))  # before the transaction: nobody else waits for it
+    with store.transaction():
+        if store.accounts.user(name):
+            raise Conflict(f"there is a user {name} already", f"type: runner user passwd {name}   or: runner user role {name} {role}")
+        store.accounts.add_user(name, role, tags, kept, by.at)
+        _added(store, by, "user add", None, {"user": name, "role": role, "tags": sorted(tags)})
+
+
+def set_password(store: Store, by: By, name: str, password: str, keep: str = "") -> int:
+    """Every session of that user ends, but the one whose hash is `keep`; how many did."""
+    kept = passwords.hashed(passwords.good(name, password))
+    with store.transaction():
+        user = find_user(store, name)
+        store.accounts.set_password(user.name, kept, by.at)
+        ended = store.accounts.end_sessions(user.name, keep)
+        _added(store, by, "user passwd", None, {"user": user.name, "sessions_ended": ended})
+    return ended
+
+
+def set_role(store: Store, by: By, name: str, role: str, tags: Optional[Sequence[str]]) -> User:
+    """Counts for sessions and tokens at once. `tags` None leaves them."""
+    with store.transaction():
+        before = find_user(store, name)
+        store.accounts.set_role(before.name, role, before.tags if tags is None else tags)
+        after = find_user(store, name)
+        _added(store, by, "user role", _shown(before), _shown(after))
+    return after
+
+
+def lock_user(store: Store, by: By, name: str) -> int:
+    """Nobody signs in by that name any more, and who has is out; how many sessions ended. Tokens of theirs sleep."""
+    with store.transaction():
+        user = find_user(store, name)
+        ended = store.accounts.end_sessions(user.name)
+        store.accounts.set_locked(user.name, by.at)
+        _added(store, by, "user lock", {"locked": user.locked_at is not None}, {"user": user.name, "sessions_ended": ended})
+    return ended
+
+
+def unlock_user(store: Store, by: By, name: str) -> None:
+    with store.transaction():
+        user = find_user(store, name)
+        store.accounts.set_locked(user.name, None)
+        _added(store, by, "user unlock", {"locked": user.locked_at is not None}, {"user": user.name})
+
+
+def remove_user(store: Store, by: By, name: str) -> bool:
+    """With sessions and tokens. True when it was the last: the page is for the daemon's own user again."""
+    with store.transaction():
+        user = find_user(store, name)
+        store.accounts.remove_user(user.name)
+        _added(store, by, "user remove", _shown(user), None)
+        return not store.accounts.any()
+
+
+# --------------------------------------------------------------------------------------------------------------- tokens
+
+
+def add_token(store: Store, by: By, name: str, scope: str, days: int, tags: Sequence[str], user: str = "") -> str:
+    """The token itself, which is shown this once. One of a user may never do more than the user may."""
+    name = good_name(name)
+    if not 1 <= days <= LONGEST_DAYS:
+        raise UsageError(f"{days} days: a token is good for 1 to {LONGEST_DAYS}")
+    word = passwords.new_word("runner_")
+    with store.transaction():
+        if not store.accounts.any():
+            raise Conflict("there is no account yet, and without one nobody is answered from elsewhere", "type: runner user add NAME --role admin")
+        if store.accounts.token_named(name):
+            raise Conflict(f"there is a token {name} already", f"type: runner token revoke {name}")
+        owner = find_user(store, user) if user else None
+        if owner and ROLES.index(SCOPES[scope]) > ROLES.index(owner.role):
+            near = [each for each, role in SCOPES.items() if role == owner.role][0]
+            raise UsageError(f"{owner.name} is {owner.role}: a token of theirs cannot have the scope {scope}", f"take --scope {near}")
+        ends = by.at + timedelta(days=days)
+        store.accounts.add_token(name, passwords.digest(word), owner.name if owner else "", SCOPES[scope], tags, by.at, by.name, ends)
+        _added(store, by, "token add", None, {"token": name, "scope": scope, "tags": sorted(tags), "user": user, "ends": f"{ends:%Y-%m-%d}"})
+    return word
+
+
+def remove_token(store: Store, by: By, name: str) -> None:
+    with store.transaction():
+        found = store.accounts.token_named(name)
+        if found is None:
+            raise NotFound(f"there is no token {name}", "type: runner token list")
+        store.accounts.remove_token(name)
+        _added(store, by, "token revoke", {"token": name, "scope": scope_of(found), "user": found.user}, None)
+
+
+def scope_of(token: Token) -> str:
+    return next(scope for scope, role in SCOPES.items() if role == token.role)
