@@ -25,8 +25,9 @@ import subprocess
 import threading
 from typing import Any, Dict, List, Mapping, Optional
 
+from runner import final
 from runner.clock import Clock
-from runner.errors import RunnerError
+from runner.errors import EnvironmentFault, RunnerError
 from runner.site import connections, kerberos, secrets
 from runner.site.masking import Masker
 
@@ -151,8 +152,12 @@ def main(argv: List[str]) -> int:
             ticket.open()
         return attend(argv, values, signals)
     except Refused as error:
+        if error.code == NOT_SET_UP:
+            final.mark(folder)
         return refuse(error.message, error.hint, error.code)
     except RunnerError as error:
+        if not isinstance(error, EnvironmentFault):  # a command that gives secrets, a disk: they may be well in a minute
+            final.mark(folder)
         return refuse(error.message, error.hint, NOT_SET_UP)
     finally:
         if ticket:

@@ -15,17 +15,23 @@ from __future__ import annotations
 import json
 import os
 from functools import cached_property
-from typing import Any, Dict, Mapping, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
+
+from runner.errors import EnvironmentFault, RunnerError
 
 BAD_REQUEST, FAULT = 2, 70  # exit codes: something the pipeline says cannot work; a fault of runner itself (sysexits EX_SOFTWARE)
 
 
 class ClientError(Exception):
-    """The work cannot be done. The message is the last line of the log; the hint says what to change."""
+    """The work cannot be done. The message is the last line of the log; the hint says what to change.
 
-    def __init__(self, message: str, hint: str = "", code: int = 1):
+    `final`: no retry mends it, so that the step fails at once: what BAD_REQUEST says, unless it may pass by itself.
+    """
+
+    def __init__(self, message: str, hint: str = "", code: int = 1, final: Optional[bool] = None):
         super().__init__(message)
         self.message, self.hint, self.code = message, hint, code
+        self.final = code == BAD_REQUEST if final is None else final
 
 
 class Client:
@@ -48,13 +54,12 @@ class Client:
 
     def connection(self, name: str) -> Dict[str, Any]:
         """A connection of the site by its name, secrets filled in. Raises ClientError."""
-        from runner.errors import RunnerError
         from runner.site import connections
 
         try:
             return connections.get(name, self.home, self.environ)
         except RunnerError as error:
-            raise ClientError(error.message, error.hint, BAD_REQUEST) from None
+            raise ClientError(error.message, error.hint, BAD_REQUEST, final=not isinstance(error, EnvironmentFault)) from None
 
     def path(self, name: str) -> str:
         """A local path of the body; a relative one starts at the pipeline's folder."""

@@ -46,7 +46,7 @@ def _files(client: Client, wanted: Any, limit: int) -> List[Tuple[str, bytes]]:
             with open(path, "rb") as file:
                 found.append((os.path.basename(path), file.read()))
         except OSError as error:
-            raise ClientError(f"attach: {path}: {error.strerror}", f"type: ls -l {path}", BAD_REQUEST) from None
+            raise ClientError(f"attach: {path}: {error.strerror}", f"type: ls -l {path}", BAD_REQUEST, final=False) from None
     return found
 
 
@@ -59,5 +59,5 @@ def _paths(client: Client, wanted: Iterable[str]) -> Iterable[str]:
         matches = sorted(one for one in glob.glob(path) if os.path.isfile(one))
         if not matches:
             what = "fits no file" if glob.has_magic(path) else "is no file"
-            raise ClientError(f"attach: {path} {what}", f"type: ls -l {os.path.dirname(path)}", BAD_REQUEST)
+            raise ClientError(f"attach: {path} {what}", f"type: ls -l {os.path.dirname(path)}", BAD_REQUEST, final=False)  # it may come yet
         yield from matches

@@ -141,7 +141,7 @@ class _Session:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 return file.read()
         except OSError as error:
-            raise ClientError(f"{path}: {error.strerror}", f"type: ls -l {path}", BAD_REQUEST) from None
+            raise ClientError(f"{path}: {error.strerror}", f"type: ls -l {path}", BAD_REQUEST, final=False) from None
 
     # --------------------------------------------------------------------------------------------------------- running
 

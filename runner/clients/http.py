@@ -86,7 +86,7 @@ class Request:
         if "file" in body:
             path = self.client.path(body["file"])
             if not os.path.isfile(path):
-                raise ClientError(f"file: {path} is no file", f"type: ls -l {path}", BAD_REQUEST)
+                raise ClientError(f"file: {path} is no file", f"type: ls -l {path}", BAD_REQUEST, final=False)  # it may come yet
             return path, "application/octet-stream"
         return None, ""
 

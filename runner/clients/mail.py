@@ -179,8 +179,9 @@ def _said(error: smtplib.SMTPException, place: _Place) -> RunnerError:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return RunnerError(f"{place.name} refused {_listed(error.recipients)}")
     if isinstance(error, smtplib.SMTPAuthenticationError):
-        return RunnerError(f"{place.name} does not accept user {place.user} and its password: {_answer(error)}",
-                           "look at `user:` and `password:` of the connection")
+        # 4xx: it cannot look them up at the moment
+        return (UsageError if error.smtp_code >= 500 else RunnerError)(
+            f"{place.name} does not accept user {place.user} and its password: {_answer(error)}", "look at `user:` and `password:` of the connection")
     if isinstance(error, smtplib.SMTPSenderRefused):
         hint = "the server wants a login: `user:` and `password:` in the connection" if error.smtp_code in (530, 550) and not place.user else ""
         return RunnerError(f"{place.name} refused the sender {error.sender}: {_answer(error)}", hint)

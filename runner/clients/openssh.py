@@ -29,6 +29,7 @@ _MEANINGS = (
     ("Network is unreachable", "there is no way to {host} from this server", "type: ip route get {host}"),
     ("no matching", "this server's ssh and that of {host} have no common algorithm", "see the lines above; ssh_config can allow an older one"),
 )
+_FINAL = {words for words, _, _ in _MEANINGS[:4]}  # whom we trust, and who may read our key: a person's affair
 
 
 class Host:
@@ -60,7 +61,7 @@ class Host:
         try:
             open(path, "rb").close()
         except OSError as error:
-            raise ClientError(f"{key}: {path}: {error.strerror}", f"type: ls -l {path}", BAD_REQUEST) from None
+            raise ClientError(f"{key}: {path}: {error.strerror}", f"type: ls -l {path}", BAD_REQUEST, final=False) from None
         return path
 
     @property
@@ -109,7 +110,7 @@ class Host:
                  "known": self.host if self.port == "22" else f"'[{self.host}]:{self.port}'"}
         for words, message, hint in _MEANINGS:
             if words in said:
-                return ClientError(message.format(**place), hint.format(**place), LINK)
+                return ClientError(message.format(**place), hint.format(**place), LINK, final=words in _FINAL)
         last = [line for line in said.splitlines() if line.strip()][-1:] or ["it said nothing"]
         return ClientError(f"no link to {self.host}: {last[0].strip()}", "", LINK)
 

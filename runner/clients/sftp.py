@@ -260,7 +260,8 @@ class Put(Transfer):
             return [path]
         found = sorted(one for one in glob.glob(path) if os.path.isfile(one))
         if not found:
-            raise ClientError(f"put: {path} {'fits no file' if _MAGIC.search(path) else 'is no file'}", f"type: ls -l {os.path.dirname(path)}", BAD_REQUEST)
+            raise ClientError(f"put: {path} {'fits no file' if _MAGIC.search(path) else 'is no file'}", f"type: ls -l {os.path.dirname(path)}", BAD_REQUEST,
+                              final=False)  # it may come yet
         return found
 
     def _carry(self, file: File) -> None:
@@ -311,9 +312,9 @@ class Get(Transfer):
             if self.body.get("mkdir"):
                 os.makedirs(parent, exist_ok=True)
         except OSError as error:
-            raise ClientError(f"to: {parent}: {error.strerror}", f"type: ls -ld {os.path.dirname(parent)}", BAD_REQUEST) from None
+            raise ClientError(f"to: {parent}: {error.strerror}", f"type: ls -ld {os.path.dirname(parent)}", BAD_REQUEST, final=False) from None
         if not os.path.isdir(parent):
-            raise ClientError(f"to: {parent} is no folder", "`mkdir: true` makes it", BAD_REQUEST)
+            raise ClientError(f"to: {parent} is no folder", "`mkdir: true` makes it", BAD_REQUEST, final=False)
         for file in files:
             file.part = self.part(file.target)
             self.on_the_way.append(file)
@@ -382,7 +383,7 @@ def _size(path: str) -> int:
     try:
         return os.path.getsize(path)
     except OSError as error:
-        raise ClientError(f"{path}: {error.strerror}", f"type: ls -l {path}", BAD_REQUEST) from None
+        raise ClientError(f"{path}: {error.strerror}", f"type: ls -l {path}", BAD_REQUEST, final=False) from None
 
 
 def _digest(path: str) -> str:

@@ -167,7 +167,7 @@ class Job:
                 raise ClientError(f"an earlier attempt still runs on {self.host.name} and cannot be ended: {rest}", f"look there: cat {rest}/pid", LINK)
             elif word == "X":
                 self._note(over=True)
-                raise ClientError(f"{self.host.name}: {rest}", "", BAD_REQUEST)
+                raise ClientError(f"{self.host.name}: {rest}", "", BAD_REQUEST, final=False)
             elif word == "L":
                 self._note(over=True)
                 raise ClientError(f"the job on {self.host.name} is gone without an exit status: that machine was started anew, or somebody ended it")

@@ -6,6 +6,7 @@ Isolated, so that no module of the user's folder gets in the way.
 import json
 import os
 import sys
+from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -15,7 +16,7 @@ def main(name: str, path: str, *words: str) -> int:
     from importlib import import_module
 
     from runner import clients
-    from runner.errors import RunnerError
+    from runner.errors import EnvironmentFault, RunnerError
 
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="surrogateescape", line_buffering=True)
@@ -23,9 +24,9 @@ def main(name: str, path: str, *words: str) -> int:
     try:
         return int(import_module(f"runner.clients.{name}").main(client) or 0)
     except clients.ClientError as error:
-        return _say(error.message, error.hint, error.code)
+        return _refuse(error, error.code, error.final)
     except RunnerError as error:
-        return _say(error.message, error.hint, clients.BAD_REQUEST)
+        return _refuse(error, clients.BAD_REQUEST, not isinstance(error, EnvironmentFault))
     except BrokenPipeError:
         return 141
     except Exception as error:  # noqa: BLE001 - a traceback helps nobody at 03:00; the place helps whoever mends it
@@ -41,6 +42,14 @@ def _read(path: str) -> dict:
         return {}
     with open(path, encoding="utf-8") as file:
         return json.load(file)
+
+
+def _refuse(error: Any, code: int, is_final: bool) -> int:
+    from runner import final
+
+    if is_final and "RUNNER_ATTEMPT" in os.environ:
+        final.mark(os.environ["RUNNER_ATTEMPT"])
+    return _say(error.message, error.hint, code)
 
 
 def _say(message: str, hint: str, code: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Dict, Optional
 
-from runner import acts, faults, model
+from runner import acts, faults, final, model
 from runner.engine.active import Active, Hands, Live, refusal
 from runner.errors import RunnerError
 from runner.executors import Report, process
@@ -106,7 +106,7 @@ class Attempts:
         if live.cause == "stopped":
             return retries.Ended("stopped", report.exit_code, live.reason), {}, None
         if report.how != "exited" or report.exit_code != 0:
-            return retries.Ended(report.how, report.exit_code, report.reason), {}, None
+            return retries.Ended(report.how, report.exit_code, report.reason, report.how == "exited" and final.is_marked(report.folder)), {}, None
         try:
             outputs = process.read_outputs(report.folder) if report.outputs is None else report.outputs
             step = active.plan.spec_of(live.step)

@@ -19,6 +19,7 @@ class Ended:
     how: str
     exit_code: Optional[int] = None
     reason: str = ""
+    final: bool = False  # exited by a process of ours that knows: no retry mends it
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,16 @@ def judge(step: Step, ended: Ended, tries: int, now: datetime, key: str) -> Verd
         return Verdict("killed", "killed", ended.reason or "stopped")
     if ended.how == "exited" and ended.exit_code == 0:
         return Verdict("success", "success", ended.reason)
-    if ended.how == "exited" and step.skip_exit is not None and ended.exit_code == step.skip_exit:
+    if ended.how == "exited" and step.skip_exit is not None and ended.exit_code == step.skip_exit and not ended.final:
         return Verdict("skipped", "skipped", f"exit {ended.exit_code}")
     if ended.how == "expired" and step.body.get("soft"):
         return Verdict("skipped", "skipped", ended.reason)
     attempt = "lost" if ended.how == "lost" else "failed"
     reason = ended.reason or (f"exit {ended.exit_code}" if ended.how == "exited" else ended.how)
-    if tries > step.retry.limit or not _may_retry(step, ended):
+    if tries > step.retry.limit:
         return Verdict(attempt, "failed", reason)
+    if not _may_retry(step, ended):
+        return Verdict(attempt, "failed", f"{reason}: no retry mends it, see its log" if ended.final else reason)
     return Verdict(attempt, "retry_wait", reason, now + timedelta(seconds=retry_delay(step.retry, tries, key)))
 
 
@@ -66,6 +69,8 @@ def _may_retry(step: Step, ended: Ended) -> bool:
         return step.on_lost == "retry"
     if ended.how == "timeout":
         return True
+    if ended.final:  # unless somebody asked for just this code
+        return ended.exit_code in (step.retry.on_exit or ())
     if ended.exit_code in NEVER_RETRY_EXITS or ended.exit_code in step.retry.not_on_exit:
         return False
     return step.retry.on_exit is None or ended.exit_code in step.retry.on_exit

@@ -28,7 +28,7 @@ It may also have `port`, `ca` (a PEM file of the authorities to trust), `timeout
 characters, so that subjects, texts and file names in any language arrive whole by old relays too. Handed on: `message_id`, `receivers`, `bytes`.
 
 **Exit codes.** 0: the server has taken the mail for every receiver. 1: it was not sent: the server cannot be reached, is not trusted, does
-not accept the password, the sender, every receiver, or the message. 2: there is nothing that could be sent: an address, a file, the connection or a
+not accept the sender, every receiver, or the message. 2: it cannot be sent: an address, a file, the connection, the password or a
 secret is not as it must be. 3: some receivers were refused; the others have the mail.
 
 **Traps**

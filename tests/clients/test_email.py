@@ -67,7 +67,7 @@ def test_the_password_is_a_secret_and_a_wrong_one_is_said(serve, send):
     log = send(server, "starttls", site=login)
     assert len(server.received) == 1 and "비밀" not in log
     send.launch.site(secrets="mail: hunter2\n")
-    log = send(server, "starttls", code=1, site=login)
+    log = send(server, "starttls", code=2, site=login)
     assert f"error: localhost:{server.port} does not accept user etl and its password: 535" in log and "hunter2" not in log
     log = send(server, "starttls", code=1, site=send.ca)
     assert "530" in log and "the server wants a login" in log

@@ -329,3 +329,39 @@ def test_the_mask_outlives_the_daemon(house):
     assert (house.home / "runs/long/2026-02-28/a.1/log").read_text() == "1 ***\n2 ***\n"
     assert json.loads(house.rows("SELECT outputs FROM step_runs")[0]["outputs"]) == {"t": "***"}
     assert_clean("fault", b"".join(path.read_bytes() for path in house.home.glob("daemon*")))
+
+
+def test_what_no_retry_mends_fails_at_once_and_a_users_own_78_is_retried(house):
+    """A missing secret, a connection that is not there, a locked account: the same again helps nobody, and may lock somebody out."""
+    house.pipeline("final", """
+        defaults: {retries: 2, retry_delay: 0.1s}
+        steps:
+          - {id: secret, env: {T: << secret.apy >>}, bash: echo never}
+          - {id: connection, http: {connection: nowhere, url: /x}}
+          - {id: asked, env: {T: << secret.apy >>}, retry_on_exit: [78], bash: echo never}
+          - {id: own, bash: exit 78}
+          - {id: own_behind_us, env: {T: << secret.api >>}, bash: exit 78}
+          - {id: file, http: {url: "http://127.0.0.1:9/x", method: POST, file: "<< 'not-yet.csv' if ds else '' >>"}}
+    """)
+    house("run", "final", "--date", "2026-02-28", code=None)
+    steps = {step["id"]: step for step in house.json("status", "final@2026-02-28")["steps"]}
+    assert {name: (step["state"], step["tries"]) for name, step in steps.items()} == {
+        "secret": ("failed", 1), "connection": ("failed", 1), "asked": ("failed", 3), "own": ("failed", 3), "own_behind_us": ("failed", 3), "file": ("failed", 3)}
+    assert steps["secret"]["reason"] == "exit 78: no retry mends it, see its log" and steps["own"]["reason"] == "exit 78"
+
+
+def test_a_command_that_gives_no_secret_for_now_is_asked_again(house):
+    """A vault that is down may be up in a minute."""
+    vault = house.write("vault", """\
+        #!/bin/sh
+        [ -e "$ROOM/up" ] && echo value-4711 && exit
+        : > "$ROOM/up"; echo sealed >&2; exit 1
+    """)
+    vault.chmod(0o755)
+    with open(house.home / "settings.yaml", "a") as settings:
+        settings.write(f"secrets_command: {vault}\n")
+    house.pipeline("later", "steps:\n  - {id: a, retries: 2, retry_delay: 0.1s, env: {T: << secret.vaulted >>}, bash: 'test -n \"$T\"'}\n")
+    house("run", "later", "--date", "2026-02-28")
+    [step] = house.json("status", "later@2026-02-28")["steps"]
+    assert (step["state"], step["tries"]) == ("success", 2)
+    assert "sealed" in (house.home / "runs/later/2026-02-28/a.1/log").read_text()

@@ -234,6 +234,18 @@ def test_what_an_end_means(how, code, changes, expected):
     assert judge(step, how, code).step == expected
 
 
+def test_what_a_process_of_ours_says_is_final_is_the_last_attempt():
+    final = retries.Ended("exited", 78, final=True)
+    five, asked, skips = (make_step("a", retry=Retry(limit=5, delay=1, **said), **more)
+                          for said, more in (({}, {}), ({"on_exit": (78,)}, {}), ({}, {"skip_exit": 78})))
+    verdict = retries.judge(five, final, 1, NOW, "k")
+    assert (verdict.attempt, verdict.step, verdict.reason) == ("failed", "failed", "exit 78: no retry mends it, see its log")
+    assert retries.judge(five, retries.Ended("exited", 78), 1, NOW, "k").step == "retry_wait"  # a user's own 78
+    assert retries.judge(asked, final, 1, NOW, "k").step == "retry_wait"
+    assert retries.judge(skips, final, 1, NOW, "k").step == "failed"
+    assert retries.judge(make_step("a"), final, 1, NOW, "k").reason == "exit 78"  # there was no retry to be spared
+
+
 def test_exit_codes_choose_what_is_retried():
     only = make_step("a", retry=Retry(limit=1, delay=1, on_exit=(75,)))
     assert judge(only, code=75).step == "retry_wait" and judge(only, code=1).step == "failed"
