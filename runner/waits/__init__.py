@@ -7,8 +7,9 @@ database and are looked at here (`runs`, `child`). Nothing is kept on disk: the 
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from runner import model
 from runner.clock import Clock
@@ -49,6 +50,8 @@ class Waits:
         self._store, self._definitions, self._clock = store, definitions, clock
         self._prober = Prober(watch, unwatch, clock)
         self._inner: Dict[str, _Inner] = {}
+        self._due: List[Tuple[float, str]] = []  # a heap of looks; one whose wait has another moment by now, or none, counts for nothing
+        self._of: Dict[str, Set[str]] = {}  # pipeline -> the waits for its runs
         self._outer: Dict[str, Mapping[str, Any]] = {}
         self._news: List[News] = []
 
@@ -79,36 +82,61 @@ class Waits:
             self._end(folder, runs.Seen(failed=f"{error.message}. {error.hint}".rstrip(". ")))
 
     def _keep(self, folder: str, look: Callable[[], runs.Seen], pipeline: str, every: float, made: Optional[int] = None) -> None:
-        self._inner[folder] = _Inner(look, pipeline, every, self._clock.monotonic(), made)
+        self._inner[folder] = _Inner(look, pipeline, every, 0.0, made)
+        self._of.setdefault(pipeline, set()).add(folder)
+        self._look_at(folder, self._clock.monotonic())
+
+    def _look_at(self, folder: str, moment: float) -> None:
+        self._inner[folder].next_look = moment
+        heapq.heappush(self._due, (moment, folder))
 
     def end(self, folder: str) -> Optional[int]:
         """Wait no longer. Returns the run that the step made and still waits for, if any."""
         if self._outer.pop(folder, None):
             self._prober.send({"end": folder})
         inner = self._inner.pop(folder, None)
-        return inner.child if inner else None
+        if inner is None:
+            return None
+        others = self._of[inner.pipeline]
+        others.discard(folder)
+        if not others:
+            del self._of[inner.pipeline]
+        return inner.child
 
     def ended(self, pipeline: str) -> None:
         """A run of that pipeline has ended: whoever waits for one looks at once."""
-        for inner in self._inner.values():
-            if inner.pipeline == pipeline:
-                inner.next_look = 0.0
+        for folder in self._of.get(pipeline, ()):
+            if self._inner[folder].next_look:
+                self._look_at(folder, 0.0)
 
     def next_look(self) -> Optional[float]:
         """When there will be something to do here, in monotonic seconds."""
         if self._news:
             return 0.0
-        moments = [inner.next_look for inner in self._inner.values()]
+        self._drop_old()
+        moments = [self._due[0][0]] if self._due else []
         if self._outer and self._prober.retry_at is not None:
             moments.append(self._prober.retry_at)
         return min(moments, default=None)
 
+    def _drop_old(self) -> None:
+        while self._due and not self._counts(*self._due[0]):
+            heapq.heappop(self._due)
+
+    def _counts(self, moment: float, folder: str) -> bool:
+        inner = self._inner.get(folder)
+        return inner is not None and inner.next_look == moment
+
     def heard(self) -> List[News]:
         """What is new since the last call."""
         tick = self._clock.monotonic()
-        for folder, inner in list(self._inner.items()):
-            if inner.next_look <= tick:
-                inner.next_look = tick + inner.every
+        due = []
+        while self._due and self._due[0][0] <= tick:
+            due.append(heapq.heappop(self._due))
+        for moment, folder in due:
+            if self._counts(moment, folder):
+                inner = self._inner[folder]
+                self._look_at(folder, tick + inner.every)
                 self._take(folder, inner.look())
         if self._prober.must_start(tick, bool(self._outer)):
             for request in self._outer.values():
