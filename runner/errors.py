@@ -46,6 +46,10 @@ class NotFound(RunnerError):
     exit_code = 2
 
 
+class NotSignedIn(RunnerError):
+    """Nobody knows who asks."""
+
+
 class Forbidden(RunnerError):
     """Who asks may not do this."""
 

@@ -14,15 +14,15 @@ import flask
 import jinja2
 
 from runner import __version__, shown
-from runner.errors import Conflict, EnvironmentFault, Forbidden, InvalidPipeline, NotFound, RunnerError, UsageError
-from runner.web import language, pages, write
+from runner.errors import Conflict, EnvironmentFault, Forbidden, InvalidPipeline, NotFound, NotSignedIn, RunnerError, UsageError
+from runner.web import gate, language, pages, signin, write
+from runner.web.api import addresses, problems
 from runner.web.asked import desk, wants_json
 from runner.web.desk import Desk
 from runner.web.draw.ticks import ticks
-from runner.web.viewer import READER
 
 _HERE = os.path.dirname(__file__)
-_STATUS = ((NotFound, 404), (Forbidden, 403), (UsageError, 400), (Conflict, 409), (EnvironmentFault, 503), (InvalidPipeline, 422))
+_STATUS = ((NotFound, 404), (NotSignedIn, 401), (Forbidden, 403), (UsageError, 400), (Conflict, 409), (EnvironmentFault, 503), (InvalidPipeline, 422))
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
     "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin",
@@ -44,30 +44,53 @@ def create_app(desk: Desk) -> flask.Flask:
         ticks=ticks, elapsed=shown.elapsed, write=write, zip=zip,
     )
     app.jinja_env.globals["parts"] = app.jinja_env.get_template("parts.html").module
+    app.config["DOOR"] = signin.Door()
     app.before_request(_begin)
+    app.before_request(gate.enter)
     app.after_request(_end)
     app.context_processor(_shared)
     app.register_error_handler(RunnerError, _told)
     app.register_error_handler(Exception, _unexpected)
     app.add_url_rule("/static/<name>", "static_file", static_file)
+    app.register_blueprint(signin.signin)
     app.register_blueprint(pages.pages)
+    addresses.register(app)
     return app
 
 
 def _begin() -> None:
     flask.g.words = language.Words(language.choose(flask.request.cookies.get("lang", ""), flask.request.headers.get("Accept-Language", "")))
     flask.g.now = desk().clock.now()
-    flask.g.viewer = READER
+    flask.g.viewer = flask.g.session = None
 
 
 def _shared() -> dict:
     """What every template knows."""
-    return {"t": flask.g.words, "now": flask.g.now, "daemon": desk().daemon(), "root": flask.request.script_root}
+    return {"t": flask.g.words, "now": flask.g.now, "daemon": desk().daemon(), "root": flask.request.script_root, "person": Person()}
+
+
+class Person:
+    """Who asks, for templates. What is asked of `name` and `form_token` makes the page theirs alone: show.py keeps it for nobody else."""
+
+    @property
+    def name(self) -> str:
+        flask.g.personal = True
+        return flask.g.viewer.name if flask.g.viewer else ""
+
+    @property
+    def form_token(self) -> str:
+        flask.g.personal = True
+        return flask.g.viewer.token if flask.g.viewer else ""
+
+    def may(self, act: str, tags: Any = ()) -> bool:
+        return flask.g.viewer is not None and flask.g.viewer.may(act, tags)
 
 
 def _end(response: flask.Response) -> flask.Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if flask.request.is_secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "private, no-cache"
     response.headers.add("Vary", "Accept, Accept-Encoding, Accept-Language, Cookie, X-Part")
@@ -79,10 +102,15 @@ def _end(response: flask.Response) -> flask.Response:
 
 def _told(error: RunnerError) -> Any:
     """One of ours: the message and what to do."""
+    if flask.request.path.startswith("/api/"):
+        return problems.answer(error)
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
     if status == 503:
         desk().drop()
-    return _error_page(status, error.message, error.hint)
+    answer = flask.make_response(_error_page(status, error.message, error.hint))
+    if status == 401:
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer
 
 
 def _unexpected(error: Exception) -> Any:

@@ -10,6 +10,7 @@ from runner import daemonlock
 from runner.clock import Clock
 from runner.config import Config
 from runner.definitions import Definitions
+from runner.errors import EnvironmentFault
 from runner.spec import folder
 from runner.spec.check import Site
 from runner.store import Store
@@ -28,6 +29,7 @@ class Desk:
         self._lock = threading.Lock()
         self._files: Optional[Sequence[folder.FileReport]] = None
         self._seen = 0.0
+        self._accounts = False
 
     def site(self) -> Site:
         """What the meaning of a pipeline file depends on besides its text."""
@@ -67,7 +69,12 @@ class Desk:
 
     def has_accounts(self) -> bool:
         """Whether people sign in. As long as nobody can, the page is for the daemon's own user, and only read."""
-        return False
+        try:
+            if os.path.exists(self.config.database):
+                self._accounts = self.store().accounts.any()
+        except EnvironmentFault:
+            self.drop()  # as it was known last: a database that cannot be read opens no door
+        return self._accounts
 
     def drop(self) -> None:
         """Forget this thread's store, after a fault: the next request opens it anew."""

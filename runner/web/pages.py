@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 import flask
 
 from runner import logtail
 from runner.web import language as languages
-from runner.web.asked import desk, wants_json
+from runner.web.asked import back_to, desk, wants_json
 from runner.web.show import screen
 from runner.web.views import log as log_view
 from runner.web.views import operations as operations_view
@@ -93,10 +92,7 @@ def operations() -> Any:
 @pages.route("/language/<code>")
 def language(code: str) -> Any:
     """Choose a language, and go back to where one was."""
-    back = flask.request.args.get("back", "/")
-    if not re.match(r"/(?![/\\])", back):  # never to another host
-        back = "/"
-    response = flask.redirect(flask.request.script_root + back.rstrip("?"))
+    response = flask.redirect(back_to(flask.request.args.get("back", "/")))
     if code in languages.LANGUAGES:
         response.set_cookie(
             "lang", code, max_age=_LANGUAGE_DAYS * 86400, httponly=True, samesite="Lax", secure=flask.request.is_secure, path=flask.request.script_root or "/")

@@ -29,13 +29,17 @@ def screen(template: str, view: Callable[..., Dict[str, Any]], keep: bool = True
     request = flask.request
     part = "json" if wants_json() else request.headers.get("X-Part", "")
     own = desk()
-    key = (id(own), request.full_path, part, request.script_root, flask.g.words.language, flask.g.get("viewer", ""))
+    viewer = flask.g.viewer
+    key = (id(own), request.full_path, part, request.script_root, flask.g.words.language, viewer.role, viewer.tags)
+    alone = (*key, viewer)  # of a page that says who looks, or holds a form of theirs: see app.Person
     if keep:
         with _making:
-            stamp, found = own.stamp(), _kept.get(key)
-            if found is None or found[0] != stamp:
+            stamp = own.stamp()
+            found = next((one for one in (_kept.get(key), _kept.get(alone)) if one is not None and one[0] == stamp), None)
+            if found is None:
+                flask.g.personal = False
                 found = (stamp, *_packed(_made(template, view, part, values)))
-                _remember(key, found)
+                _remember(alone if flask.g.personal else key, found)
     else:
         found = (None, *_packed(_made(template, view, part, values)))
     return _answer(found[1], found[2], "application/json" if part == "json" else "text/html; charset=utf-8")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta, timezone
+from urllib.parse import urlsplit
 
-from runner import acts, config
+from runner import acts, config, passwords
 from runner.daemon.catalogue import Catalogue
 from runner.definitions import Definitions
 from runner.spec.check import Site
 from runner.store import Store
+from runner.web import gate
 from runner.web.app import create_app
 from runner.web.desk import Desk
 from runner.web.edge import Edge
 from tests.conftest import FakeClock
 
 UTC = timezone.utc
+HERE = {"REMOTE_ADDR": "127.0.0.1", "REMOTE_PORT": "1"}
 MART = """\
 description: Customer mart, one day at a time
 owner: data-team
@@ -57,10 +60,31 @@ class Web:
         import dataclasses
 
         self.desk = Desk(dataclasses.replace(self.config, **changes), self.environ, self.clock, self.said.append)
-        self.desk.has_accounts = lambda: accounts
         self.app = create_app(self.desk)
         self.app.wsgi_app = Edge(self.app.wsgi_app, self.desk)
-        self.client = self.app.test_client()
+        self.client, self.word = self.app.test_client(), ""
+        if accounts:
+            self.sign_in()
+        else:
+            self.store.db.execute_text("DELETE FROM users", {})
+        self.desk.has_accounts()
+        self.desk.drop()
+
+    def sign_in(self, role="admin", tags=(), name="kim", client=None):
+        """Somebody who has signed in, and stays so whatever the clock is set to; the word of their session."""
+        if self.store.accounts.user(name) is None:
+            self.store.accounts.add_user(name, role, tags, "", self.clock.now())
+        self.store.accounts.set_role(name, role, tags)
+        word = passwords.new_word()
+        self.store.accounts.add_session(passwords.digest(word), name, "the form of " + name, self.clock.now() + timedelta(days=9999))
+        (client or self.client).set_cookie(gate.cookie_name(self.desk), word)
+        if client is None:
+            self.word = word
+        return word
+
+    def sign_out(self):
+        self.client.delete_cookie(gate.cookie_name(self.desk))
+        self.word = ""
 
     def close(self):
         self.desk.drop()
@@ -126,7 +150,16 @@ class Web:
 
     def get(self, path, code=200, **headers):
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = self.client.get(path, headers=headers, environ_base={"REMOTE_ADDR": "127.0.0.1", "REMOTE_PORT": "1"})
+        if "Host" in headers and self.word:  # the cookie is of localhost
+            self.client.set_cookie(gate.cookie_name(self.desk), self.word, domain=urlsplit("//" + headers["Host"]).hostname)
+        answer = self.client.get(path, headers=headers, environ_base=HERE)
+        assert answer.status_code == code, (answer.status_code, self.said[-1:] if answer.status_code == 500 else answer.text)
+        return answer
+
+    def post(self, path, code=303, name="kim", client=None, headers=None, **fields):
+        """A form as the page of who has signed in sends it."""
+        answer = (client or self.client).post(
+            path, data={gate.FIELD: "the form of " + name, **fields}, headers={"Origin": "http://localhost", **(headers or {})}, environ_base=HERE)
         assert answer.status_code == code, (answer.status_code, self.said[-1:] if answer.status_code == 500 else answer.text)
         return answer
 

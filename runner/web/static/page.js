@@ -15,6 +15,7 @@
       const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "error" });
       if (answer.status === 200) { const text = await answer.text(); if (etag !== null) replace(text); etag = answer.headers.get("ETag"); found(); }
       else if (answer.status === 304) found();
+      else if (answer.status === 401) location.reload();  // signed out meanwhile: the answer leads to the door
       else throw new Error(answer.status);
     } catch (error) { missing(); }
     again(failures ? Math.min(30000, 2000 * failures) : every);
