@@ -57,6 +57,8 @@ TRIGGER_RULES = (
     "always",
 )
 
+FORCE = "!"  # before the name of who stops a run for the second time: teardowns are ended too
+
 # ------------------------------------------------------------------------------------------------------------- spec
 
 

@@ -14,9 +14,9 @@ from runner import config as config_module
 from runner.clock import Clock
 from runner.config import Config
 from runner.errors import EnvironmentFault, NotFound
+from runner.spec import finding
+from runner.spec.finding import SUFFIXES
 from runner.spec.parts import is_part
-
-SUFFIXES = (".yaml", ".yml")
 
 
 class App:
@@ -71,37 +71,23 @@ class App:
                 kind = "is a folder" if os.path.isdir(path) else "does not exist"
                 raise NotFound(f"{reference}: {kind}", "give the path of a pipeline file, or the name of one in " + self.config.pipelines)
             return path
-        for folder, _, files in sorted(os.walk(self.config.pipelines)):
-            for suffix in SUFFIXES:
-                if reference + suffix in files:
-                    return os.path.join(folder, reference + suffix)
-        raise NotFound(f"there is no pipeline {reference} in {self.config.pipelines}", self._near(reference))
-
-    def _near(self, reference: str) -> str:
-        import difflib
-
-        names = self.pipeline_names()
-        near = difflib.get_close_matches(reference, names, 3, 0.5)
-        if near:
-            return "did you mean " + " or ".join(near) + "?"
-        if any(os.path.isfile(reference + suffix) for suffix in SUFFIXES):
-            return f"a file of that name is here: give it as ./{reference}.yaml"
-        return "type: runner list   to see which there are" if names else "put a .yaml file there, or give a path"
+        return finding.path_of(self.config.pipelines, reference)
 
     def pipeline_names(self):
         """Names of the files in the pipelines folder, unread."""
-        return sorted(
-            os.path.splitext(name)[0]
-            for _, _, files in os.walk(self.config.pipelines)
-            for name in files
-            if name.endswith(SUFFIXES) and not name.startswith(".") and not is_part(name)
-        )
+        return finding.names(self.config.pipelines)
 
     def pipeline(self, reference: str):
         """Load and check a pipeline; warnings are told on stderr. Raises InvalidPipeline with every fault."""
         from runner.spec.check import load_pipeline
 
         return load_pipeline(self.pipeline_path(reference), self.site())
+
+    def who(self, reason: str = ""):
+        """Who acts, for the journal and the audit trail."""
+        from runner.acts import Who, actor
+
+        return Who(actor(), "cli", reason)
 
     # -- printing
 

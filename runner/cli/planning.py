@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any, List, Tuple
+from typing import List, Tuple
 
 import click
 
@@ -29,31 +29,19 @@ def plan(app: App, pipeline, date, params, chosen, whole_env, as_json):
     A step that could not start says why; the exit code is then 1.
     """
     from runner import acts, workorder
-    from runner import params as params_module
-    from runner.planning.plan import RunPlan
+    from runner.acts import planned
 
-    spec = app.pipeline(pipeline)
-    values = params_module.resolve(spec, params, app.environ)
-    when = acts.date_for(spec, date, app.clock.now())
-    acts.check_steps(spec, chosen)
-    run = acts.preview_run(spec, when, values, app.clock.now())
+    making = acts.Trigger(pipeline, date, params, chosen).ready(app)
+    spec, when, run = making.spec, making.date, making.run()
     site = workorder.Site.of(app.config, app.environ)
-    order = [name for name in _order(spec, RunPlan(spec, {})) if not chosen or name in chosen]
-    previous = _prev(app, spec, run)
-    jobs: List[Tuple[model.Step, Any]] = []  # a step with its job, or with what keeps it from starting
-    for step in (each for name in order for each in _mapped(spec, run, spec.step(name), previous)):
-        folder = workorder.attempt_folder(app.config.runs_folder, run, step.id, 1)
-        try:
-            job: Any = workorder.make_job(spec, run, step, 1, folder, site, outputs={}, prev_success=previous, preview=True)
-        except (RunnerError, OSError) as error:  # the other steps are shown all the same
-            job = _cannot_start(spec, step, error)
-        jobs.append((step, job))
+    order = [name for name in planned.order(spec) if not chosen or name in chosen]
+    store = app.store_if_any() if workorder.wants(spec, "prev_success") else None
+    jobs = planned.jobs(app, store, spec, run, order)
     faults = [job for _, job in jobs if isinstance(job, RunnerError)]
     if as_json:
         app.out_json({"run": run.name, "ds": f"{when.logical:%Y-%m-%d}", "logical_date": when.logical, "due_at": when.due,
-                      "data_interval_start": when.interval_start, "data_interval_end": when.interval_end, "params": values,
-                      "steps": [{"id": step.id, "kind": step.kind, "needs": list(step.needs), "when": step.when,
-                                 **({"error": job.message} if job in faults else workorder.as_dict(job, site))} for step, job in jobs]})
+                      "data_interval_start": when.interval_start, "data_interval_end": when.interval_end, "params": making.params,
+                      "steps": planned.as_dicts(app, jobs)})
     else:
         _print_plan(app, spec, run, jobs, site, whole_env)
     for fault in faults:
@@ -61,74 +49,17 @@ def plan(app: App, pipeline, date, params, chosen, whole_env, as_json):
     return 1 if faults else 0
 
 
-def _mapped(spec: model.Pipeline, run: model.Run, step: model.Step, previous) -> List[model.Step]:
-    """The steps that `foreach` would make of one; itself where the items are not known before the run."""
-    from runner import workorder
-
-    if step.foreach is None:
-        return [step]
-    try:
-        items = workorder.items(spec, run, step, {}, previous)
-    except RunnerError:
-        return [step]
-    return [model.mapped(step, i, item) for i, item in enumerate(items)] or [step]
-
-
-def _cannot_start(spec: model.Pipeline, step: model.Step, error: Exception) -> RunnerError:
-    """What would keep a step from starting, with the place of the step."""
-    from runner.spec.check import shown_path
-
-    if isinstance(error, RunnerError):
-        what, hint = error.message, error.hint
-    else:
-        what, hint = f"{error.filename}: {error.strerror}", "put the file there, or correct the path"
-    file = shown_path(step.file or spec.path)
-    return RunnerError(f"{file}:{step.line}: step {step.id}: {what}", hint or f"type: runner check {file}")
-
-
-def _prev(app: App, spec: model.Pipeline, run: model.Run):
-    from runner import workorder
-
-    store = app.store_if_any() if workorder.wants(spec, "prev_success") else None
-    found = store.last_success_before(spec.name, run.date.due) if store else None
-    return found.date if found else None
-
-
-def _order(spec: model.Pipeline, view) -> List[str]:
-    """The order in which steps would start if each succeeded."""
-    from datetime import datetime, timezone
-
-    never = datetime(1970, 1, 1, tzinfo=timezone.utc)
-    out: List[str] = []
-    while True:
-        decisions = view.settle()
-        for decision in decisions:
-            if hasattr(decision, "step"):  # a rule that cannot come true when all succeeds
-                view.learn(decision.step, decision.state)
-                out.append(decision.step)
-        if decisions:
-            continue
-        ready = view.free()
-        if not ready:
-            step = view.best(never)
-            if step is None:
-                return out
-            view.begin(step)
-            ready = [step]
-        for step in ready:
-            out.append(step)
-            view.learn(step, "running")
-            view.learn(step, "success")
-
-
 def _print_plan(app: App, spec, run, jobs, site, whole_env: bool) -> None:
+    from runner.acts.planned import conditions
+
     app.out(f"{run.name}  ds {run.date.logical:%Y-%m-%d}  ({run.date.logical.isoformat()})")
     app.out(f"interval  {run.date.interval_start.isoformat()} .. {run.date.interval_end.isoformat()}")
     for name, value in run.params.items():
         app.out(f"param     {name} = {value}")
     for number, (step, job) in enumerate(jobs, 1):
+        said = conditions(step)
         app.out()
-        app.out(click.style(f"[{number}/{len(jobs)}] {step.id}", bold=True) + f"  ({step.kind})" + _conditions(step))
+        app.out(click.style(f"[{number}/{len(jobs)}] {step.id}", bold=True) + f"  ({step.kind})" + ("  " + said if said else ""))
         if isinstance(job, RunnerError):
             app.out(f"  cannot start: {job.message}")
             continue
@@ -152,25 +83,6 @@ def _told(probe) -> List[Tuple[str, str]]:
     """What a wait looks at, in the words of its YAML."""
     hidden = ("for", "beside", "until")
     return [(key, table.duration(value) if key in ("every", "stable", "age") else str(value)) for key, value in probe.items() if key not in hidden]
-
-
-def _conditions(step: model.Step) -> str:
-    parts = []
-    if step.needs:
-        parts.append("after " + ", ".join(step.needs))
-    if step.foreach is not None:
-        parts.append(f"for each of {step.foreach}, known in the run")
-    if step.teardown:
-        parts.append("teardown of " + ", ".join(step.teardown))
-    if step.trigger_rule != "all_success":
-        parts.append(step.trigger_rule)
-    if step.when is not None:
-        parts.append(f"when {step.when}")
-    if step.retry.limit:
-        parts.append(f"retries {step.retry.limit} every {table.duration(step.retry.delay)}")
-    if step.timeout:
-        parts.append(f"timeout {table.duration(step.timeout)}")
-    return "  " + "; ".join(parts) if parts else ""
 
 
 @click.command(name="next")

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 import click
 
 from runner import __version__, daemonlock, logtail, model, ownership, standing
+from runner.asjson import run_json
 from runner.cli import table
 from runner.cli.app import SUFFIXES, App
-from runner.cli.asjson import run_json
 from runner.cli.completion import complete_pipeline, complete_run
 from runner.cli.duecache import DueCache
 from runner.cli.finding import find_run, zone_of

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from typing import Any, List, Optional, Sequence
+from typing import List, Optional, Sequence
 
 import click
 
 from runner import daemonlock, model, ownership
+from runner.asjson import run_json
 from runner.cli.app import App, need_writable
 from runner.cli.completion import complete_pipeline, complete_run, complete_step
-from runner.cli.asjson import run_json
 from runner.cli.finding import find_run
-from runner.errors import Conflict, NotFound, UsageError
-from runner.planning import plan
+from runner.errors import Conflict, NotFound
 
 _param = click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be given again.")
 _slots = click.option("--slots", type=click.IntRange(1, 1000), help="Steps at once (settings: slots, 8).")
 _json = click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
 _logs = click.option("--logs", "show_logs", is_flag=True, help="Show what each step printed, as soon as it ends.")
+_reason = click.option("--reason", default="", metavar="TEXT", help="Why; kept with who did it, and shown.")
 _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress.")
 
 
@@ -42,18 +41,16 @@ def run(app: App, pipeline, date, params, only, new, resume, slots, show_logs, q
     finds them again.
     """
     from runner import acts
-    from runner import params as params_module
 
     need_writable(app.config)
     spec = app.pipeline(pipeline)
     if resume and date is None:
         return _resume(app, _interrupted(app, spec), slots, show_logs, quiet, as_json)
-    values = params_module.resolve(spec, params, app.environ)
-    when = acts.date_for(spec, date, app.clock.now())
+    making = acts.Trigger(pipeline, date, params, only, new).checked(app, spec)
     store = app.store(create=True)
 
     def make(owner: str) -> model.Run:
-        return acts.create_run(store, spec, when, params=values, at=app.clock.now(), only=only or None, new=new, engine=owner)
+        return making.make(store, app.who(), act="run", engine=owner)
 
     try:
         return work(app, store, make, spec, slots, show_logs, quiet, as_json)
@@ -63,24 +60,7 @@ def run(app: App, pipeline, date, params, only, new, resume, slots, show_logs, q
             raise
         if resume and existing.state not in model.RUN_TERMINAL:
             return _resume(app, existing, slots, show_logs, quiet, as_json)
-        raise already(app, existing, resume) from None
-
-
-def already(app: App, run: model.Run, resume: bool) -> Conflict:
-    """The refusal for a date that has a run: what there is, and what to type."""
-    if run.state in model.RUN_TERMINAL:
-        if resume:
-            return Conflict(f"run {run.name} has ended ({run.state}): nothing to resume", f"type: runner rerun {run.name} --failed | --all")
-        return Conflict(
-            f"run {run.name} exists ({run.state})",
-            f"runner rerun {run.name} --failed | --all   repeats it and keeps its history; --new makes a second run of this date",
-        )
-    if ownership.is_alive(app.config.engines_folder, run.engine):
-        who = ownership.about(app.config.engines_folder, run.engine)
-        return Conflict(f"run {run.name} is running already: {who}", f"watch it: runner logs {run.name} -f   end it: runner stop {run.name}")
-    if run.state == "queued" and not run.engine:
-        return Conflict(f"run {run.name} waits already", f"what for: runner status {run.name}   take it out: runner stop {run.name}")
-    return Conflict(f"run {run.name} was interrupted", f"finish it: runner rerun {run.name} --resume   end it: runner stop {run.name}")
+        raise acts.already(app, existing, resume) from None
 
 
 def _interrupted(app: App, spec: model.Pipeline) -> model.Run:
@@ -95,23 +75,19 @@ def _interrupted(app: App, spec: model.Pipeline) -> model.Run:
 
 def _resume(app: App, run: model.Run, slots, show_logs, quiet, as_json) -> int:
     """Finish a run with the definition it began with."""
+    from runner import acts
+
     store = app.store()
-    return work(app, store, run, stored_pipeline(app, store, run), slots, show_logs, quiet, as_json)
-
-
-def stored_pipeline(app: App, store, run: model.Run) -> model.Pipeline:
-    """The pipeline as the run has it."""
-    from runner.spec.check import load_text
-
-    row = store.definition(run.definition)
-    return load_text(row["text"], row["path"], row["pipeline"], app.site())
+    with store.transaction():
+        acts.record(store, app.who(), "resume", app.clock.now(), pipeline=run.pipeline, run=run.name, before={"state": run.state})
+    return work(app, store, run, acts.as_run_has_it(app, store, run), slots, show_logs, quiet, as_json)
 
 
 # -------------------------------------------------------------------------------------------------------------- working
 
 
-def work(app: App, store, run, spec: model.Pipeline, slots, show_logs, quiet, as_json, stop_by: Optional[str] = None) -> int:
-    """Run an engine over one run until it ends; the exit code says how.
+def work(app: App, store, run, spec: model.Pipeline, slots, show_logs, quiet, as_json, stop_by: Optional[str] = None, told: bool = True) -> int:
+    """Run an engine over one run until it ends; the exit code says how. `told`: whether the result is printed.
 
     `run`: a Run, or what makes one when it is told the engine's id, so that a run is owned from its first moment.
     """
@@ -153,7 +129,7 @@ def work(app: App, store, run, spec: model.Pipeline, slots, show_logs, quiet, as
         executor.close()
         restore()
     telling.end()
-    return _result(app, store, run, as_json, received, quiet)
+    return _result(app, store, run, as_json, received, quiet) if told else 0
 
 
 def _stop_on_signals(engine, received: List[int]):
@@ -212,12 +188,13 @@ def _counts(rows: Sequence[model.StepRun]):
 @click.option("--dry-run", is_flag=True, help="Only show what would run.")
 @click.option("--here", is_flag=True, help="In this process, also when a daemon runs.")
 @click.option("--wait", is_flag=True, help="Wait for the daemon to end it; exits with the run's result.")
+@_reason
 @_slots
 @_logs
 @_quiet
 @_json
 @click.pass_obj
-def rerun(app: App, run_name, failed, start, everything, resume, keep_definition, dry_run, here, wait, slots, show_logs, quiet, as_json):
+def rerun(app: App, run_name, failed, start, everything, resume, keep_definition, dry_run, here, wait, reason, slots, show_logs, quiet, as_json):
     """Repeat steps of RUN with its own date; shows first what will run. Earlier attempts stay in its history.
 
     When a daemon runs it does the work; without one this process does.
@@ -232,27 +209,21 @@ def rerun(app: App, run_name, failed, start, everything, resume, keep_definition
         raise Conflict(f"run {run.name} waits for the daemon already", f"type: runner status {run.name}   to see what for")
     if run.state not in model.RUN_TERMINAL:
         if ownership.is_alive(app.config.engines_folder, run.engine):
-            raise already(app, run, False)
+            raise acts.already(app, run)
         if failed or start or everything or dry_run:
             app.say(f"run {run.name} was interrupted: it is finished first, as --resume would")
         if dry_run:
             return 0
         return _resume(app, run, slots, show_logs, quiet, as_json)
     if resume:
-        raise already(app, run, True)
-    if sum((failed, bool(start), everything)) != 1:
-        raise UsageError(f"run {run.name} ({run.state}): say what to run again", "one of: --failed, --from STEP, --all")
-    before = stored_pipeline(app, store, run)
-    spec = before if keep_definition else _todays(app, before)
-    states = {row.step: row.state for row in store.step_runs(run.id)}
-    acts.check_steps(spec, start)
-    chosen = plan.rerun_set(spec, states, failed=failed, start=start, everything=everything)
-    _show_rerun(app, run, before, spec, chosen, states)
+        raise acts.already(app, run, True)
+    repeating = acts.Rerun(run.name, failed, start, everything, keep_definition).ready(app, store)
+    _show_rerun(app, repeating.preview(store))
     if dry_run:
         return 0
-    run = acts.reset(store, run, spec, chosen, at=app.clock.now(), who=acts.actor(), repair=failed)
+    run = repeating.do(store, app.who(reason))
     if daemon is None:
-        return work(app, store, run, spec, slots, show_logs, quiet, as_json)
+        return work(app, store, run, repeating.spec, slots, show_logs, quiet, as_json)
     from runner.cli import waiting
 
     waiting.ring(app)
@@ -266,25 +237,17 @@ def rerun(app: App, run_name, failed, start, everything, resume, keep_definition
     return 0
 
 
-def _todays(app: App, before: model.Pipeline) -> model.Pipeline:
-    """The file as it is now; the stored one when the file is gone."""
-    if not os.path.isfile(before.path):
-        app.say(f"{before.path} is gone: the run's own definition is used")
-        return before
-    return app.pipeline(before.path)
-
-
-def _show_rerun(app: App, run, before, spec, chosen, states) -> None:
-    from runner import acts
-
-    if before.text != spec.text:
-        for line in acts.definition_changes(before, spec) or ["~ the file changed, but none of its steps"]:
-            app.say(f"  since this run: {line}")
-    app.say(f"runs again for {run.name} ({run.date.logical:%Y-%m-%d}): {len(chosen)} of {len(spec.steps)} steps")
-    for name in chosen[:30]:
-        app.say(f"  {name}  (was {states.get(name, 'not there')})")
-    if len(chosen) > 30:
-        app.say(f"  ... and {len(chosen) - 30} more")
+def _show_rerun(app: App, preview) -> None:
+    run = preview.runs[0]
+    for line in preview.warnings:
+        app.say(line)
+    for line in preview.changes:
+        app.say(f"  since this run: {line}")
+    app.say(f"runs again for {run.name} ({run.ds}): {len(run.steps)} of {run.of} steps")
+    for step in run.steps[:30]:
+        app.say(f"  {step.id}  (was {step.was})")
+    if len(run.steps) > 30:
+        app.say(f"  ... and {len(run.steps) - 30} more")
 
 
 # ----------------------------------------------------------------------------------------------------------- stop, mark
@@ -295,70 +258,52 @@ def _show_rerun(app: App, run, before, spec, chosen, states) -> None:
 @click.option("--backfill", type=int, metavar="NUMBER", help="All runs of a backfill that have not ended.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until it has ended.")
 @click.option("--force", is_flag=True, help="End its teardown steps too, and start none.")
+@_reason
 @_json
 @click.pass_obj
-def stop(app: App, run_name, backfill, no_wait, force, as_json):
+def stop(app: App, run_name, backfill, no_wait, force, reason, as_json):
     """End RUN: TERM to its steps, KILL after each one's kill_grace; nothing new starts but teardown. One that waits leaves the queue."""
+    from runner import acts
+    from runner.acts.stopping import LEFT
+
     need_writable(app.config)
     store = app.store()
-    if (run_name is None) == (backfill is None):
-        raise UsageError("say which run", "type: runner stop RUN   or: runner stop --backfill NUMBER")
-    if backfill is not None:
-        return _stop_backfill(app, store, backfill, as_json)
-    run = find_run(app, store, run_name)
-    if run.state in model.RUN_TERMINAL:
-        raise Conflict(f"run {run.name} has ended already ({run.state})", f"type: runner status {run.name}")
-    return _stop_one(app, store, run, no_wait, as_json, force=force)
+    name = find_run(app, store, run_name).name if run_name is not None and backfill is None else run_name
+    stopping, who = acts.Stop(name, backfill, force).ready(app, store), app.who(reason)
+    came = stopping.do(store, who, asking=False)
+    stopping.ring(store)
+    if backfill is None:
+        _see_it_stop(app, store, *came[0], who, no_wait, force, as_json)
+        return 0
+    for run in (run for run, what in came if what == LEFT):
+        work(app, store, run, acts.as_run_has_it(app, store, run), None, False, True, True, stop_by=who.told, told=False)
+    names = [run.name for run, _ in came]
+    app.out_json({"backfill": backfill, "stopped": names}) if as_json else app.out(f"backfill {backfill}: {len(names)} runs stopped")
+    return 0
 
 
-def _stop_backfill(app: App, store, number: int, as_json: bool) -> int:
+def _see_it_stop(app: App, store, run: model.Run, came: str, who, no_wait: bool, force: bool, as_json: bool) -> None:
+    """What came of it, and its end; one that its process left is taken over, to end it."""
     from runner import acts
+    from runner.acts.stopping import ASKED, LEFT
 
-    if store.pipelines.backfill(number) is None:
-        known = ", ".join(str(each.id) for each in store.pipelines.backfills(5))
-        raise NotFound(f"there is no backfill {number}", f"there are: {known}" if known else "type: runner backfill --help")
-    names = []
-    for run_id in store.pipelines.open_runs_of_backfill(number):
-        run = store.run_by_id(run_id)
-        if not acts.take_out(store, run, at=app.clock.now(), who=acts.actor()):
-            _stop_one(app, store, run, True, True, quiet=True)
-        names.append(run.name)
-    app.out_json({"backfill": number, "stopped": names}) if as_json else app.out(f"backfill {number}: {len(names)} runs stopped")
-    return 0
-
-
-def _stop_one(app: App, store, run: model.Run, no_wait: bool, as_json: bool, quiet: bool = False, force: bool = False) -> int:
-    from runner import acts, engine
-
-    if acts.take_out(store, run, at=app.clock.now(), who=acts.actor()):
-        _print_stopped(app, store, run, as_json, quiet)
-        return 0
-    run = store.run_by_id(run.id)
-    if run.state in model.RUN_TERMINAL:  # it ended by itself in between
-        _print_stopped(app, store, run, as_json, quiet)
-        return 0
-    if not ownership.is_alive(app.config.engines_folder, run.engine):
-        work(app, store, run, stored_pipeline(app, store, run), None, False, as_json, as_json, stop_by=acts.actor())
-        return 0
-    if run.stop_requested and not force and not quiet:
-        app.say(f"{run.name} is being stopped already, by {run.stop_requested}; to end its teardown steps too: runner stop {run.name} --force")
-    with store.transaction():
-        store.request_stop(run.id, engine.FORCE + acts.actor() if force else acts.actor())
-    ownership.ring(app.config.engines_folder, run.engine)
-    if not quiet:
-        app.say(f"asked {ownership.about(app.config.engines_folder, run.engine)} to stop {run.name}")
-    while not no_wait and store.run_by_id(run.id).state not in model.RUN_TERMINAL:
-        app.clock.sleep(0.1)
-        if not ownership.is_alive(app.config.engines_folder, run.engine):
-            break
-    _print_stopped(app, store, run, as_json, quiet)
-    return 0
-
-
-def _print_stopped(app: App, store, run: model.Run, as_json: bool, quiet: bool) -> None:
-    run = store.run_by_id(run.id)
-    if quiet:
+    if came == LEFT:
+        work(app, store, run, acts.as_run_has_it(app, store, run), None, False, as_json, as_json, stop_by=who.told)
         return
+    if came == ASKED:
+        if run.stop_requested and not force:
+            app.say(f"{run.name} is being stopped already, by {run.stop_requested}; to end its teardown steps too: runner stop {run.name} --force")
+        owner = run.engine or store.run_by_id(run.id).engine
+        app.say(f"asked {ownership.about(app.config.engines_folder, owner)} to stop {run.name}" if owner else f"{run.name} has ended")
+        while not no_wait and store.run_by_id(run.id).state not in model.RUN_TERMINAL:
+            app.clock.sleep(0.1)
+            if not ownership.is_alive(app.config.engines_folder, owner):
+                break
+    _print_stopped(app, store, run, as_json)
+
+
+def _print_stopped(app: App, store, run: model.Run, as_json: bool) -> None:
+    run = store.run_by_id(run.id)
     if as_json:
         app.out_json(run_json(run, store.step_runs(run.id)))
     else:
@@ -369,17 +314,17 @@ def _print_stopped(app: App, store, run: model.Run, as_json: bool, quiet: bool) 
 @click.argument("run_name", metavar="RUN", shell_complete=complete_run)
 @click.argument("step", shell_complete=complete_step)
 @click.argument("state", type=click.Choice(["success", "failed", "skipped"]))
+@_reason
 @_json
 @click.pass_obj
-def mark(app: App, run_name, step, state, as_json):
+def mark(app: App, run_name, step, state, reason, as_json):
     """Set the result of STEP of RUN by hand; who did it and when is kept."""
     from runner import acts
 
     need_writable(app.config)
     store = app.store()
     run = find_run(app, store, run_name)
-    spec = stored_pipeline(app, store, run)
-    result: Any = acts.mark(store, run, spec, step, state, at=app.clock.now(), who=acts.actor())
+    result = acts.Mark(run.name, step, state).ready(app, store).do(store, app.who(reason))
     if as_json:
         app.out_json(run_json(store.run_by_id(run.id), store.step_runs(run.id)))
     else:

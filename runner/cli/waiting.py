@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, List, Optional, Sequence
 
 from runner import daemonlock, model, ownership
+from runner.asjson import run_json
 from runner.cli.app import App
-from runner.cli.asjson import run_json
 
 WAIT_SECONDS = 0.2  # between looks at a run that the daemon works on
 

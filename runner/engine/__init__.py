@@ -32,7 +32,7 @@ __all__ = ["BEGIN_AT_ONCE", "FORCE", "Engine", "Event", "queue_facts"]
 
 HEARTBEAT = 1.0  # seconds between looks at the database when no bell rings
 SERVE_HEARTBEAT = 10.0  # the same for a daemon, whom every command rings
-FORCE = "!"  # before the name of who stops a run for the second time: teardowns are ended too
+FORCE = model.FORCE
 
 
 class Engine:

@@ -267,9 +267,13 @@ class Store:
         """State -> number of runs that have not ended."""
         return {row["state"]: row["n"] for row in self.db.all("count_states")}
 
-    def redefine(self, run: model.Run, pipeline: model.Pipeline, at: datetime, only: Optional[Sequence[str]] = None) -> None:
-        """A rerun takes today's file: keep its text, add rows of new steps, drop those that are gone and never ran."""
+    def redefine(
+        self, run: model.Run, pipeline: model.Pipeline, at: datetime, only: Optional[Sequence[str]] = None, params: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        """A rerun takes today's file: keep its text, add rows of new steps, drop those that are gone and never ran. `params`: new ones."""
         digest = self.keep_definition(pipeline, at)
+        if params is not None:
+            self.db.execute("set_params", id=run.id, params=_json(params))
         self.db.execute("redefine_run", id=run.id, definition=digest, only_steps=_json(list(only)) if only else None)
         known = {row.step for row in self.step_runs(run.id)}
         wanted = [step.id for step in pipeline.steps]

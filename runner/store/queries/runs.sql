@@ -90,6 +90,9 @@ UPDATE runs SET stop_requested = :actor WHERE id = :id AND ended_at IS NULL
 -- name: stop_requests
 SELECT id, stop_requested FROM runs WHERE engine = :engine AND stop_requested IS NOT NULL AND ended_at IS NULL
 
+-- name: set_params
+UPDATE runs SET params = :params WHERE id = :id
+
 -- name: redefine_run
 UPDATE runs SET definition = :definition, only_steps = :only_steps WHERE id = :id
 

@@ -1,4 +1,4 @@
-"""A run as programs read it: the shape that every --json of one has."""
+"""A run as programs read it: the shape that every JSON of one has."""
 
 from __future__ import annotations
 
