@@ -14,7 +14,7 @@ LAYERS = {
     "spec": 2, "steps": 2, "schedule": 2, "template": 2, "planning": 2, "params": 2,
     "store": 3, "executors": 3, "ownership": 3, "daemonlock": 3, "logtail": 3,
     "site": 1, "clients": 3, "attendant": 3,
-    "engine": 4, "definitions": 4, "workorder": 4, "sitevalues": 4, "acts": 4, "accounts": 4, "retention": 4, "alerts": 4, "waits": 4, "standing": 4, "daemon": 5, "web": 5, "cli": 6, "__main__": 6,
+    "engine": 4, "definitions": 4, "workorder": 4, "sitevalues": 4, "acts": 4, "accounts": 4, "retention": 4, "alerts": 4, "waits": 4, "standing": 4, "facts": 4, "daemon": 5, "web": 5, "cli": 6, "__main__": 6,
 }
 INSIDE_TWO = {"spec": {"steps", "schedule", "template", "params"}, "steps": set(), "planning": set(), "params": set(), "schedule": set(), "template": set()}
 

@@ -104,6 +104,10 @@ class Alerts:
         rows = self._db.all("deliveries_of", channel=channel, limit=limit) if channel else self._db.all("deliveries", limit=limit)
         return [_delivery(row) for row in rows]
 
+    def deliveries_page(self, before: int, limit: int, channel: Optional[str] = None) -> List[Tuple[int, Delivery]]:
+        """The same with their numbers, those before that number."""
+        return [(row["id"], _delivery(row)) for row in self._db.all("deliveries_page", before=before, limit=limit, channel=channel)]
+
     def last_deliveries(self) -> Dict[str, Delivery]:
         """Channel -> how its last try went."""
         return {row["channel"]: _delivery(row) for row in self._db.all("last_deliveries")}

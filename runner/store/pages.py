@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Dict, List, NamedTuple, Optional
 from zoneinfo import ZoneInfo
 
@@ -42,6 +42,16 @@ class Tick(NamedTuple):
         return (from_text(self.ended) - from_text(self.started)).total_seconds()
 
 
+class Result(NamedTuple):
+    """How a run came out. `standing.shown_state` takes it as it takes a run."""
+
+    id: int
+    name: str
+    logical: str  # as it is kept
+    state: str
+    engine: Optional[str]
+
+
 class Pages:
     """Part of a Store; shares its connection."""
 
@@ -70,6 +80,15 @@ class Pages:
         for run, step, state in self._db.all("states_of_runs", pipeline=pipeline, limit=limit):
             out.setdefault(run, {})[step] = state
         return out
+
+    def results(self, pipeline: str, since: datetime, until: datetime, limit: int = 50_000) -> List[Result]:
+        """Its runs with a logical date from `since` to before `until`, in order. A run is due at its date or up to an interval later."""
+        horizon = to_text(until + timedelta(days=370))
+        return [Result(*row) for row in self._db.all("results_between", pipeline=pipeline, since=to_text(since), until=to_text(until), horizon=horizon, limit=limit)]
+
+    def deadlines_of_pipeline(self, pipeline: str, limit: int) -> Dict[int, Dict[str, Any]]:
+        """Run -> when it had to be done and how that came out, of its newest runs by date."""
+        return {row["id"]: {"at": from_text(row["at"]), "outcome": row["outcome"]} for row in self._db.all("deadlines_of_pipeline", pipeline=pipeline, limit=limit)}
 
     def definitions(self, pipeline: str, limit: int = 50) -> List[Dict[str, Any]]:
         """The texts that were kept of it, the newest first: hash, since, how many runs, the last due."""

@@ -90,6 +90,10 @@ class Pipelines:
         """Newest first."""
         return [_backfill(row) for row in self._db.all("backfills", limit=limit)]
 
+    def backfills_page(self, before: int, limit: int, pipeline: Optional[str] = None) -> List[model.Backfill]:
+        """The same, those before the one of that number."""
+        return [_backfill(row) for row in self._db.all("backfills_page", before=before, limit=limit, pipeline=pipeline)]
+
     def backfill_counts(self, number: int) -> Dict[str, int]:
         """State -> number of its runs."""
         return {row["state"]: row["n"] for row in self._db.all("backfill_counts", backfill=number)}

@@ -18,6 +18,7 @@ from runner.clock import from_text, to_text
 from runner.errors import Conflict, NotFound, StaleState
 from runner.store.accounts import Accounts
 from runner.store.alerts import Alerts
+from runner.store.answers import Answers
 from runner.store.audit import Audit
 from runner.store.db import Database
 from runner.store.housekeeping import Housekeeping
@@ -49,6 +50,7 @@ class Store:
         self.pages = Pages(self.db)
         self.accounts = Accounts(self.db)
         self.audit = Audit(self.db)
+        self.answers = Answers(self.db)
         self._move_texts: Dict[tuple, str] = {}
 
     def close(self) -> None:
@@ -224,6 +226,15 @@ class Store:
         name = "recent_runs" + ("_of" if pipeline else "") + ("_in" if state else "")
         values = {"pipeline": pipeline, "state": state}
         return [_run(row) for row in self.db.all(name, limit=limit, **{key: value for key, value in values.items() if value})]
+
+    def runs_page(
+        self, before: int, limit: int, pipeline: Optional[str] = None, state: Optional[str] = None,
+        begin: Optional[datetime] = None, end: Optional[datetime] = None,
+    ) -> List[model.Run]:
+        """Newest first, made before the run of that number; due from `begin` until before `end`."""
+        values = {"before": before, "limit": limit, "state": state, "begin": _plain(begin), "end": _plain(end)}
+        rows = self.db.all("runs_page_of", pipeline=pipeline, **values) if pipeline else self.db.all("runs_page", **values)
+        return [_run(row) for row in rows]
 
     def last_run_of(self, pipeline: str) -> Optional[model.Run]:
         """The run made last."""

@@ -15,7 +15,7 @@ import jinja2
 
 from runner import __version__, shown
 from runner.errors import Conflict, EnvironmentFault, Forbidden, InvalidPipeline, NotFound, NotSignedIn, RunnerError, UsageError
-from runner.web import gate, language, pages, signin, write
+from runner.web import gate, language, metrics, pages, signin, write
 from runner.web.api import addresses, problems
 from runner.web.asked import desk, wants_json
 from runner.web.desk import Desk
@@ -38,7 +38,7 @@ def create_app(desk: Desk) -> flask.Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.jinja_env.undefined = jinja2.StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(duration=shown.duration, size=shown.size)
+    app.jinja_env.filters.update(duration=shown.duration, size=shown.size, markdown=markdown.html, linked=markdown.inline)
     app.jinja_env.globals.update(
         version=__version__, languages=language.LANGUAGES, sign=lambda state: shown.STATE_SIGNS.get(state, " "), static=static_address,
         ticks=ticks, elapsed=shown.elapsed, write=write, zip=zip,
@@ -55,6 +55,7 @@ def create_app(desk: Desk) -> flask.Flask:
     app.register_blueprint(signin.signin)
     app.register_blueprint(pages.pages)
     addresses.register(app)
+    app.add_url_rule("/metrics", "metrics", metrics.answer)
     return app
 
 

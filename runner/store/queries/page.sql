@@ -38,3 +38,11 @@ SELECT step, at, outcome FROM deadlines WHERE run_id = :run_id ORDER BY step
 -- name: open_deadlines
 SELECT d.run_id, d.step, d.at, d.outcome, r.name AS run, r.pipeline FROM deadlines AS d JOIN runs AS r ON r.id = d.run_id
 WHERE d.at > :since AND d.at < :until ORDER BY d.at LIMIT :limit
+
+-- name: results_between
+SELECT id, name, logical_at, state, engine FROM runs
+WHERE pipeline = :pipeline AND due_at >= :since AND due_at < :horizon AND logical_at >= :since AND logical_at < :until ORDER BY logical_at, number LIMIT :limit
+
+-- name: deadlines_of_pipeline
+SELECT r.id, d.at, d.outcome FROM runs AS r JOIN deadlines AS d ON d.run_id = r.id AND d.step = ''
+WHERE r.id IN (SELECT id FROM runs WHERE pipeline = :pipeline ORDER BY due_at DESC, number DESC LIMIT :limit)
