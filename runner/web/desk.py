@@ -6,13 +6,13 @@ import os
 import threading
 from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
 
-from runner import daemonlock
+from runner import daemonlock, model
 from runner.clock import Clock
 from runner.config import Config
 from runner.definitions import Definitions
 from runner.errors import EnvironmentFault
-from runner.spec import folder
-from runner.spec.check import Site
+from runner.spec import finding, folder
+from runner.spec.check import Site, load_pipeline
 from runner.store import Store
 
 FILES_SECONDS = 3.0
@@ -20,7 +20,7 @@ KEPT = 50  # parsed definitions, for each thread
 
 
 class Desk:
-    """One for all threads. It has what `standing` asks of its `app`: config, clock, site()."""
+    """One for all threads. It has what `standing` and `acts` ask of their `app`: config, clock, environ, site(), pipeline() ..."""
 
     def __init__(self, config: Config, environ: Mapping[str, str], clock: Clock, say: Callable[[str], None] = lambda line: None):
         """`say` takes a line for the daemon's log."""
@@ -35,6 +35,17 @@ class Desk:
         """What the meaning of a pipeline file depends on besides its text."""
         config = self.config
         return Site(config.timezone, config.logical_date, frozenset(config.pools), config.home, config.secrets_command)
+
+    def pipeline_path(self, name: str) -> str:
+        """The file of that name in the pipelines folder, never another's. Raises NotFound that names near ones."""
+        return finding.path_of(self.config.pipelines, name)
+
+    def pipeline(self, name: str) -> model.Pipeline:
+        """As its file is now. Raises InvalidPipeline with every fault."""
+        return load_pipeline(self.pipeline_path(name), self.site())
+
+    def store_if_any(self) -> Store:
+        return self.store()
 
     def store(self) -> Store:
         """This thread's store. Raises EnvironmentFault when there is none yet, or its version is another."""
