@@ -15,7 +15,7 @@ import jinja2
 
 from runner import __version__, shown
 from runner.errors import Conflict, EnvironmentFault, Forbidden, InvalidPipeline, NotFound, NotSignedIn, RunnerError, UsageError
-from runner.web import gate, language, metrics, pages, signin, write
+from runner.web import gate, language, markdown, metrics, pages, signin, write
 from runner.web.api import addresses, problems
 from runner.web.asked import desk, wants_json
 from runner.web.desk import Desk
@@ -92,6 +92,8 @@ def _end(response: flask.Response) -> flask.Response:
         response.headers.setdefault(name, value)
     if flask.request.is_secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
+    if response.status_code == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "private, no-cache"
     response.headers.add("Vary", "Accept, Accept-Encoding, Accept-Language, Cookie, X-Part")
@@ -108,10 +110,7 @@ def _told(error: RunnerError) -> Any:
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
     if status == 503:
         desk().drop()
-    answer = flask.make_response(_error_page(status, error.message, error.hint))
-    if status == 401:
-        answer.headers["WWW-Authenticate"] = "Bearer"
-    return answer
+    return _error_page(status, error.message, error.hint)
 
 
 def _unexpected(error: Exception) -> Any:

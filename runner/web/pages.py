@@ -35,7 +35,7 @@ def pipelines() -> Any:
 
 @pages.route("/pipelines/<name>")
 def pipeline(name: str) -> Any:
-    return screen("pipeline.html", pipeline_view.view, name=name, said=flask.g.words.states, root=flask.request.script_root)
+    return screen("pipeline.html", pipeline_view.view, name=name, words=flask.g.words, root=flask.request.script_root)
 
 
 @pages.route("/pipelines/<name>/file")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.web.draw import bars, gantt, graph, grid, svg, timeline
+from runner.web.draw import bars, calendar, gantt, graph, grid, landing, svg, timeline
 from runner.web.draw.axis import Axis
 
 NOW = datetime(2026, 2, 28, 12, tzinfo=timezone.utc)
@@ -71,7 +71,9 @@ def pictures():
     yield graph.graph([graph.Node(ODD, [], "failed", ODD, ODD, ODD), graph.Node("b", [ODD])], ODD)
     yield grid.squares([grid.Column(1, ODD, "success", {ODD: "failed"})], [ODD], {"success": ODD, "failed": ODD}, "/p")
     yield grid.names([ODD], ODD)
-    yield bars.lengths([bars.Length(ODD, ODD, "success", 3.0, -5.0), bars.Length("/", "2026-01-01", "failed", 0.0, None)], ODD)
+    yield bars.lengths([bars.Length(ODD, ODD, "success", 3.0), bars.Length("/", "2026-01-01", "failed", 0.0)], ODD)
+    yield landing.landings([landing.Landing(ODD, ODD, "success", -3.0, None, ODD), landing.Landing("/", "2026-01-01", "failed", 9e9, 60.0)], lambda seconds: ODD, ODD)
+    yield calendar.sheet(2026, 2, {NOW.date(): calendar.Day("failed", ODD, ODD), date(2026, 2, 1): calendar.Day("coming", ODD)}, NOW.date(), [ODD] * 7)
     yield timeline.timeline([(ODD, [timeline.Item(ODD, "failed", NOW, None, 60.0, ODD, ODD, NOW), timeline.Item("late", "coming", NOW + 11 * 60 * minute, None, None, "/")])], NOW, timezone.utc)
 
 
@@ -83,3 +85,31 @@ def test_whatever_is_said_is_escaped(picture):
 
 def test_a_text_is_cut_by_the_columns_it_takes():
     assert svg.cut("abcdef", 4) == "abc…" and svg.cut("한글이름", 5) == "한글…" and svg.cut("한글", 4) == "한글"
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.mark.parametrize("sunday_first, names, column", [(False, "MTWTFSS", 5), (True, "SMTWTFS", 6)])
+def test_a_sheet_has_the_days_of_its_month_under_their_weekdays(sunday_first, names, column):
+    days = {date(2026, 2, 28): calendar.Day("failed", "x", "/r/1"), date(2026, 2, 27): calendar.Day("coming", "y")}  # a Saturday, a Friday
+    tree = ElementTree.fromstring(calendar.sheet(2026, 2, days, date(2026, 2, 27), "MTWTFSS", sunday_first))
+    texts = [each.text for each in tree.iter(SVG + "text")]
+    assert texts[:8] == ["2026-02", *names] and [each for each in texts[8:] if each.isdigit()] == [str(day) for day in range(1, 29)]
+    box, = [each for each in tree.iter(SVG + "rect") if each.get("class") == "box"]
+    assert round((float(box.get("x")) - 2) / (calendar.WIDE + calendar.GAP)) == column
+    assert texts.count("x") == 1, "the sign of a failure beside the colour"
+    ahead, ring = ([each for each in tree.iter(SVG + "rect") if each.get("class") == name] for name in ("ahead", "ring"))
+    assert len(ahead) == len(ring) == 1
+
+
+def test_months_go_over_the_year():
+    assert calendar.months((2026, 2), 4) == [(2025, 11), (2025, 12), (2026, 1), (2026, 2)]
+
+
+def test_who_landed_too_late_is_a_cross_below_none_of_whom_it_would_press_flat():
+    runs = [landing.Landing("/", f"d{n}", "success", 600.0 + n, 700.0) for n in range(40)] + [landing.Landing("/", "late", "success", 800.0, 700.0), landing.Landing("/", "week", "success", 6e5, None)]
+    tree = ElementTree.fromstring(landing.landings(runs, lambda seconds: f"{seconds:.0f}"))
+    dots = [float(each.get("cy")) for each in tree.iter(SVG + "circle")]
+    assert len(dots) == 41 and len([each for each in tree.iter(SVG + "path") if each.get("class") == "cross"]) == 1
+    assert min(dots) == landing.TALL and sorted(dots)[1] < landing.HEIGHT / 2, "the rest uses the height"

@@ -1,9 +1,9 @@
-"""How long each run took, and how much behind its due time it was done, the newest on the right."""
+"""How long each run took, the newest on the right."""
 
 from __future__ import annotations
 
 from statistics import median
-from typing import NamedTuple, Optional, Sequence
+from typing import NamedTuple, Sequence
 
 from runner import shown
 from runner.web.draw import svg
@@ -16,12 +16,11 @@ class Length(NamedTuple):
     label: str
     state: str
     seconds: float
-    landed: Optional[float] = None  # seconds from the due time to the end
 
 
 def lengths(runs: Sequence[Length], label: str = "", width: float = 760.0) -> str:
-    """Bars, the length of most as a line, and a dot where each landed."""
-    most = max([each.seconds for each in runs] + [each.landed for each in runs if each.landed is not None and each.landed < 5 * max(each.seconds, 60.0)] + [1.0])
+    """Bars, and the length of most as a line."""
+    most = max([each.seconds for each in runs] + [1.0])
     pitch = min((width - LEFT) / max(len(runs), 1), 24.0)
     base = HEIGHT - FOOT
 
@@ -35,9 +34,8 @@ def lengths(runs: Sequence[Length], label: str = "", width: float = 760.0) -> st
     for number, each in enumerate(runs):
         x = LEFT + number * pitch
         bar = svg.tag("rect", x=x + 1, y=y(each.seconds), width=max(pitch - 3, 1.5), height=max(base - y(each.seconds), 1.0), class_="box")
-        dot = svg.tag("circle", cx=x + pitch / 2, cy=y(each.landed), r=2.2, class_="dot") if each.landed is not None and each.landed <= most else ""
         words = f"{each.label} {each.state} {shown.duration(each.seconds)}"
-        out.append(svg.tag("g", svg.link(each.address, svg.title(words), bar, dot), class_=f"s-{each.state}"))
+        out.append(svg.tag("g", svg.link(each.address, svg.title(words), bar), class_=f"s-{each.state}"))
     good = [each.seconds for each in runs if each.state == "success"]
     if good:
         usual = median(good)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import difflib
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
+from statistics import median
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from runner import model, schedule
+from runner import model, schedule, shown
 from runner.errors import NotFound, RunnerError
 from runner.spec.report import brief_place
 from runner.web.desk import Desk
-from runner.web.draw import bars, graph, grid
-from runner.web.views import common
+from runner.web.draw import bars, graph, grid, landing
+from runner.web.views import common, months
 
 DATES, SQUARES, NEXT, RECENT = 90, 2400, 5, 20
+HELD_UP = 2 * 86400.0  # seconds between due and begun
 MOST_TEXT = 500_000  # characters of a file
 
 
-def view(desk: Desk, store, now: datetime, args: Mapping[str, str], name: str, said: Mapping[str, str], root: str) -> Dict[str, Any]:
-    """`said`: state -> words. `root`: what stands before every address. Raises NotFound for a pipeline that nobody knows."""
+def view(desk: Desk, store, now: datetime, args: Mapping[str, str], name: str, words, root: str) -> Dict[str, Any]:
+    """`words`: the texts of the page. `root`: what stands before every address. Raises NotFound for a pipeline that nobody knows."""
     row, file = store.pipelines.get(name), next((file for file in desk.files() if file.name == name), None)
     ticks = store.pages.newest_of(name, DATES)
     if row is None and file is None and not ticks:
@@ -33,12 +35,16 @@ def view(desk: Desk, store, now: datetime, args: Mapping[str, str], name: str, s
     if row and row.problem and not problems:
         problems = [{"place": "", "message": row.problem, "hint": "", "severity": "error", "source": ""}]
     holds = store.pipelines.holds().get(name, {})
+    calendar = months.view(desk, store, now, args, spec, row, name, words, root)
+    landed = _landings(runs, store.pages.deadlines_of_pipeline(name, DATES), root)
+    pictures = _pictures(spec, runs, states, steps, words.states, root, name)
+    pictures.update(months=calendar.pop("sheets"), landings=_landing_picture(landed, runs, name))
     return {
         "place": "pipelines", "name": name, "about": _about(spec, row, file), "problems": problems, "broken": row.broken if row else "",
         "gone": bool(row and row.gone_at), "paused": {"by": row.paused_by, "since": row.paused_at, "reason": row.pause_reason} if row and row.paused_by else None,
         "holds": holds, "next": _next(spec, row, now), "runs": runs[:RECENT], "good": sum(run["state"] == "success" for run in runs), "of": len(runs),
         "doc": spec.doc_md if spec else "", "params": _params(spec),
-        "pictures": _pictures(spec, runs, states, steps, said, root, name), "states": sorted({run["state"] for run in runs} | {state for of in states.values() for state in of.values()}),
+        "calendar": calendar, "landing": _landing_facts(landed), "pictures": pictures, "states": sorted({run["state"] for run in runs} | {state for of in states.values() for state in of.values()}),
         "every": 5,
     }
 
@@ -96,10 +102,9 @@ def _next(spec: Optional[model.Pipeline], row: Optional[model.PipelineRow], now:
 
 
 def _pictures(spec, runs: Sequence[Mapping[str, Any]], states, steps: Sequence[str], said, root: str, name: str) -> Dict[str, Any]:
-    shown = list(reversed(runs[: max(10, min(DATES, SQUARES // max(len(steps), 1)))]))
-    columns = [grid.Column(run["id"], run["label"], run["state"], states.get(run["id"], {})) for run in shown]
-    lengths = [bars.Length(f"{root}/r/{run['id']}", run["label"], run["state"], run["seconds"], (run["ended_at"] - run["due_at"]).total_seconds())
-               for run in shown if run["seconds"] is not None]
+    newest = list(reversed(runs[: max(10, min(DATES, SQUARES // max(len(steps), 1)))]))
+    columns = [grid.Column(run["id"], run["label"], run["state"], states.get(run["id"], {})) for run in newest]
+    lengths = [bars.Length(f"{root}/r/{run['id']}", run["label"], run["state"], run["seconds"]) for run in newest if run["seconds"] is not None]
     last = states.get(runs[0]["id"], {}) if runs else {}
     positions = {step: number for number, step in enumerate(steps)}
     nodes = [graph.Node(step.id, step.needs, last.get(step.id, "none"), f"{step.id} ({step.kind})" + (f": {step.description}" if step.description else ""), step.kind,
@@ -108,6 +113,40 @@ def _pictures(spec, runs: Sequence[Mapping[str, Any]], states, steps: Sequence[s
         "grid": grid.squares(columns, steps, said, root, name) if columns else "", "names": grid.names(steps, "") if columns else "",
         "lengths": bars.lengths(lengths, name) if lengths else "", "graph": graph.graph(nodes, name) if nodes else "",
     }
+
+
+def _landings(runs: Sequence[Mapping[str, Any]], deadlines: Mapping[int, Mapping[str, Any]], root: str) -> List[landing.Landing]:
+    """When each was done, the newest last. What was made long after it was due, a date of last year by hand, tells nothing of that."""
+    out = []
+    for run in reversed(runs):
+        if run["seconds"] is None or run["state"] not in ("success", "failed", "killed"):
+            continue
+        at = deadlines.get(run["id"])
+        late = (run["ended_at"] - run["due_at"]).total_seconds()
+        if late - run["seconds"] > HELD_UP and not at:
+            continue
+        words = f"{run['label']} {run['ended_at']:%m-%d %H:%M} +{shown.duration(late)}"
+        out.append(landing.Landing(f"{root}/r/{run['id']}", run["label"], run["state"], late, (at["at"] - run["due_at"]).total_seconds() if at else None, words))
+    return out
+
+
+def _landing_facts(landed: Sequence[landing.Landing]) -> Optional[Dict[str, Any]]:
+    """`usual` and `most`: by when half of them and nineteen of twenty were done, in seconds after they were due."""
+    lengths = sorted(each.seconds for each in landed if each.state == "success")
+    bound = [each for each in landed if each.deadline is not None]
+    if not lengths:
+        return None
+    return {"usual": median(lengths), "most": lengths[int(len(lengths) * 0.95)], "with_deadline": len(bound), "late": sum(each.late for each in bound)}
+
+
+def _landing_picture(landed: Sequence[landing.Landing], runs: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Its heights are times of the day where all are due at one time, else lengths."""
+    due = {f"{run['due_at']:%H:%M}" for run in runs}
+    if not landed:
+        return ""
+    if len(due) > 1:
+        return landing.landings(landed, lambda seconds: f"+{shown.duration(seconds)}", name)
+    return landing.landings(landed, lambda seconds: f"{runs[0]['due_at'] + timedelta(seconds=seconds):%H:%M}", name)
 
 
 # ----------------------------------------------------------------------------------------------------------- its file
