@@ -14,17 +14,17 @@ from typing import Any, Callable, Mapping, Optional
 
 from runner.clock import Clock
 from runner.config import Config, address_of
+from runner.errors import EnvironmentFault, RunnerError
 from runner.web.app import create_app
 from runner.web.desk import Desk
 from runner.web.edge import Edge
+from runner.web.peers import is_loopback
 
 THREADS = 4
 RETRY_SECONDS = 30.0  # a busy port is tried again
 END_SECONDS = 3.0
-LONGEST_HEADER, LONGEST_BODY = 32 * 1024, 1024 * 1024
-SILENT_SECONDS = 30  # a connection that says nothing is closed
 MOST_CONNECTIONS = 1000
-_M_ARENA_MAX = -8  # of malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
 
 class Server:
@@ -53,6 +53,8 @@ class Server:
             listening = self._listen()
             if listening is not None:
                 self._serve(listening)
+        except RunnerError as error:
+            self._log.error(f"the page is not served: {error.message}. {error.hint}")
         except Exception as error:  # noqa: BLE001 - the daemon goes on without a page
             self._log.error(f"the page is not served: {error!r}")
 
@@ -75,33 +77,42 @@ class Server:
         return None
 
     def _serve(self, listening: socket.socket) -> None:
-        _one_heap()
+        _steady_heap()
         from waitress import wasyncore
-        from waitress.server import create_server
 
-        for name in ("waitress", "waitress.queue"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        from runner.web.connections import listener
+
+        config, certificate = self._config, self._certificate()
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        server: Any = create_server(
-            Edge(create_app(self._desk), self._desk), sockets=[listening], map=self._map, threads=THREADS, ident="", expose_tracebacks=False,
-            connection_limit=max(20, min(MOST_CONNECTIONS, files // 4)),  # the steps need files too
-            max_request_header_size=LONGEST_HEADER, max_request_body_size=LONGEST_BODY, channel_timeout=SILENT_SECONDS, cleanup_interval=10,
-            clear_untrusted_proxy_headers=False, asyncore_use_poll=True,
-        )
-        self._wake = server.trigger.pull_trigger
-        self._log.info(f"the page: {self._config.page_url or 'http://' + self._config.listen}")
+        most = max(20, min(MOST_CONNECTIONS, files // 4))  # the steps need files too
+        server = listener(Edge(create_app(self._desk), self._desk), listening, THREADS, most, self._map, certificate)
+        self._wake = server.pull_trigger
+        self._log.info(f"the page: {config.page_url or ('https://' if certificate else 'http://') + config.listen}")
+        if certificate is None and not config.page_url.startswith("https:") and not is_loopback(address_of(config.listen)[0]):
+            self._log.warning("the page speaks http to other servers, passwords included; set page_certificate and page_key, or put a proxy before it")
         try:
             while not self._over.is_set():
                 wasyncore.loop(timeout=10, use_poll=True, map=self._map, count=1)
         finally:
-            server.task_dispatcher.shutdown(cancel_pending=True, timeout=2)
-            wasyncore.close_all(self._map, ignore_all=True)
+            server.end()
+
+    def _certificate(self) -> Any:
+        config = self._config
+        if not (config.page_certificate or config.page_key):
+            return None
+        if not (config.page_certificate and config.page_key):
+            raise EnvironmentFault("page_certificate and page_key belong together", "set both, or none")
+        from runner.web.tls import Certificate
+
+        return Certificate(config.page_certificate, config.page_key, self._desk.clock, self._log.warning)
 
 
-def _one_heap() -> None:
-    """glibc would give each thread a heap of its own, which keeps what the largest page of that thread took: 6 MB together."""
+def _steady_heap() -> None:
+    """glibc would give each thread a heap of its own, which keeps what the largest page of that thread took: 6 MB together. And the
+    16 MB that one look at a password takes would become part of the heap, instead of going back at once."""
     try:
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        for name, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, 4 << 20), (_M_TRIM_THRESHOLD, 2 << 20)):
+            ctypes.CDLL(None).mallopt(name, value)
     except (OSError, AttributeError):  # another libc
         pass
 
