@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import datetime, timedelta
-from typing import Any, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 from runner import passwords
+from runner.acts.who import Who, record
 from runner.errors import Conflict, NotFound, UsageError
 from runner.store import Store
 from runner.store.accounts import ROLES, Token, User
@@ -15,18 +16,6 @@ from runner.store.accounts import ROLES, Token, User
 SCOPES = {"look": "viewer", "operate": "operator", "edit": "editor", "admin": "admin"}
 LONGEST_DAYS = 3650
 _NAME = re.compile(r"\w[\w.@+-]{0,63}")
-
-
-class By(NamedTuple):
-    """Who does it, when, and from where."""
-
-    name: str
-    source: str  # cli, page, api, token NAME
-    at: datetime
-
-
-def _added(store: Store, by: By, act: str, before: Optional[Dict[str, Any]], after: Optional[Dict[str, Any]]) -> None:
-    store.audit.add(by.at, by.name, by.source, act, before=before, after=after)
 
 
 def good_name(name: str) -> str:
@@ -55,67 +44,67 @@ def find_user(store: Store, name: str) -> User:
     return found
 
 
-def add_user(store: Store, by: By, name: str, role: str, tags: Sequence[str], password: str) -> None:
+def add_user(store: Store, who: Who, at: datetime, name: str, role: str, tags: Sequence[str], password: str) -> None:
     name = good_name(name)
     kept = passwords.hashed(passwords.good(name, password))  # before the transaction: nobody else waits for it
     with store.transaction():
         if store.accounts.user(name):
             raise Conflict(f"there is a user {name} already", f"type: runner user passwd {name}   or: runner user role {name} {role}")
-        store.accounts.add_user(name, role, tags, kept, by.at)
-        _added(store, by, "user add", None, {"user": name, "role": role, "tags": sorted(tags)})
+        store.accounts.add_user(name, role, tags, kept, at)
+        record(store, who, "user add", at, after={"user": name, "role": role, "tags": sorted(tags)})
 
 
-def set_password(store: Store, by: By, name: str, password: str, keep: str = "") -> int:
+def set_password(store: Store, who: Who, at: datetime, name: str, password: str, keep: str = "") -> int:
     """Every session of that user ends, but the one whose hash is `keep`; how many did."""
     kept = passwords.hashed(passwords.good(name, password))
     with store.transaction():
         user = find_user(store, name)
-        store.accounts.set_password(user.name, kept, by.at)
+        store.accounts.set_password(user.name, kept, at)
         ended = store.accounts.end_sessions(user.name, keep)
-        _added(store, by, "user passwd", None, {"user": user.name, "sessions_ended": ended})
+        record(store, who, "user passwd", at, after={"user": user.name, "sessions_ended": ended})
     return ended
 
 
-def set_role(store: Store, by: By, name: str, role: str, tags: Optional[Sequence[str]]) -> User:
+def set_role(store: Store, who: Who, at: datetime, name: str, role: str, tags: Optional[Sequence[str]]) -> User:
     """Counts for sessions and tokens at once. `tags` None leaves them."""
     with store.transaction():
         before = find_user(store, name)
         store.accounts.set_role(before.name, role, before.tags if tags is None else tags)
         after = find_user(store, name)
-        _added(store, by, "user role", _shown(before), _shown(after))
+        record(store, who, "user role", at, before=_shown(before), after=_shown(after))
     return after
 
 
-def lock_user(store: Store, by: By, name: str) -> int:
+def lock_user(store: Store, who: Who, at: datetime, name: str) -> int:
     """Nobody signs in by that name any more, and who has is out; how many sessions ended. Tokens of theirs sleep."""
     with store.transaction():
         user = find_user(store, name)
         ended = store.accounts.end_sessions(user.name)
-        store.accounts.set_locked(user.name, by.at)
-        _added(store, by, "user lock", {"locked": user.locked_at is not None}, {"user": user.name, "sessions_ended": ended})
+        store.accounts.set_locked(user.name, at)
+        record(store, who, "user lock", at, before={"locked": user.locked_at is not None}, after={"user": user.name, "sessions_ended": ended})
     return ended
 
 
-def unlock_user(store: Store, by: By, name: str) -> None:
+def unlock_user(store: Store, who: Who, at: datetime, name: str) -> None:
     with store.transaction():
         user = find_user(store, name)
         store.accounts.set_locked(user.name, None)
-        _added(store, by, "user unlock", {"locked": user.locked_at is not None}, {"user": user.name})
+        record(store, who, "user unlock", at, before={"locked": user.locked_at is not None}, after={"user": user.name})
 
 
-def remove_user(store: Store, by: By, name: str) -> bool:
+def remove_user(store: Store, who: Who, at: datetime, name: str) -> bool:
     """With sessions and tokens. True when it was the last: the page is for the daemon's own user again."""
     with store.transaction():
         user = find_user(store, name)
         store.accounts.remove_user(user.name)
-        _added(store, by, "user remove", _shown(user), None)
+        record(store, who, "user remove", at, before=_shown(user))
         return not store.accounts.any()
 
 
 # --------------------------------------------------------------------------------------------------------------- tokens
 
 
-def add_token(store: Store, by: By, name: str, scope: str, days: int, tags: Sequence[str], user: str = "") -> str:
+def add_token(store: Store, who: Who, at: datetime, name: str, scope: str, days: int, tags: Sequence[str], user: str = "") -> str:
     """The token itself, which is shown this once. One of a user may never do more than the user may."""
     name = good_name(name)
     if not 1 <= days <= LONGEST_DAYS:
@@ -130,19 +119,19 @@ def add_token(store: Store, by: By, name: str, scope: str, days: int, tags: Sequ
         if owner and ROLES.index(SCOPES[scope]) > ROLES.index(owner.role):
             near = [each for each, role in SCOPES.items() if role == owner.role][0]
             raise UsageError(f"{owner.name} is {owner.role}: a token of theirs cannot have the scope {scope}", f"take --scope {near}")
-        ends = by.at + timedelta(days=days)
-        store.accounts.add_token(name, passwords.digest(word), owner.name if owner else "", SCOPES[scope], tags, by.at, by.name, ends)
-        _added(store, by, "token add", None, {"token": name, "scope": scope, "tags": sorted(tags), "user": user, "ends": f"{ends:%Y-%m-%d}"})
+        ends = at + timedelta(days=days)
+        store.accounts.add_token(name, passwords.digest(word), owner.name if owner else "", SCOPES[scope], tags, at, who.name, ends)
+        record(store, who, "token add", at, after={"token": name, "scope": scope, "tags": sorted(tags), "user": user, "ends": f"{ends:%Y-%m-%d}"})
     return word
 
 
-def remove_token(store: Store, by: By, name: str) -> None:
+def remove_token(store: Store, who: Who, at: datetime, name: str) -> None:
     with store.transaction():
         found = store.accounts.token_named(name)
         if found is None:
             raise NotFound(f"there is no token {name}", "type: runner token list")
         store.accounts.remove_token(name)
-        _added(store, by, "token revoke", {"token": name, "scope": scope_of(found), "user": found.user}, None)
+        record(store, who, "token revoke", at, before={"token": name, "scope": scope_of(found), "user": found.user})
 
 
 def scope_of(token: Token) -> str:

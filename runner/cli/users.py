@@ -29,9 +29,10 @@ def _zone(app: App):
 
 
 def _by(app: App):
-    from runner.accounts import By
+    """(who, when) of an act."""
+    from runner.acts.who import Who
 
-    return By(actor(), "cli", app.clock.now())
+    return Who(actor(), "cli"), app.clock.now()
 
 
 def _password(name: str, from_stdin: bool) -> str:
@@ -72,7 +73,7 @@ def add_user(app: App, name, role, tags, password_stdin):
     name = accounts.good_name(name)
     store = app.store(create=True)
     first = not store.accounts.any()
-    accounts.add_user(store, _by(app), name, role, tags, _password(name, password_stdin))
+    accounts.add_user(store, *_by(app), name, role, tags, _password(name, password_stdin))
     app.out(f"{name}  {role}" + _tagged(tags))
     if first:
         app.say("the first user: from now on the page asks everybody to sign in")
@@ -111,7 +112,7 @@ def passwd(app: App, name, password_stdin):
 
     store = app.store()
     name = accounts.find_user(store, name).name
-    ended = accounts.set_password(store, _by(app), name, _password(name, password_stdin))
+    ended = accounts.set_password(store, *_by(app), name, _password(name, password_stdin))
     app.out(f"{name}  has a new password{_ended(ended)}")
 
 
@@ -127,7 +128,7 @@ def change_role(app: App, name, role, tags, all_tags):
 
     if tags and all_tags:
         raise UsageError("--tag and --all-tags exclude each other")
-    after = accounts.set_role(app.store(), _by(app), name, role, tags if tags or all_tags else None)
+    after = accounts.set_role(app.store(), *_by(app), name, role, tags if tags or all_tags else None)
     app.out(f"{after.name}  {after.role}" + _tagged(after.tags))
 
 
@@ -138,7 +139,7 @@ def lock(app: App, name):
     """Let nobody in by NAME any more. Their sessions end, their tokens are refused; nothing is forgotten."""
     from runner import accounts
 
-    app.out(f"{name}  locked{_ended(accounts.lock_user(app.store(), _by(app), name))}")
+    app.out(f"{name}  locked{_ended(accounts.lock_user(app.store(), *_by(app), name))}")
 
 
 @user.command("unlock")
@@ -148,7 +149,7 @@ def unlock(app: App, name):
     """Let NAME sign in again."""
     from runner import accounts
 
-    accounts.unlock_user(app.store(), _by(app), name)
+    accounts.unlock_user(app.store(), *_by(app), name)
     app.out(f"{name}  may sign in")
 
 
@@ -159,7 +160,7 @@ def remove_user(app: App, name):
     """Forget NAME, with their sessions and tokens. What they did stays in the trail."""
     from runner import accounts
 
-    last = accounts.remove_user(app.store(), _by(app), name)
+    last = accounts.remove_user(app.store(), *_by(app), name)
     app.out(f"{name}  removed")
     if last:
         app.say("that was the last user: the page only shows, to the user of the daemon")
@@ -194,7 +195,7 @@ def add_token(app: App, name, scope, days, tags, owner, as_json):
     from runner import accounts
 
     store = app.store()
-    word = accounts.add_token(store, _by(app), name, scope, days, tags, owner)
+    word = accounts.add_token(store, *_by(app), name, scope, days, tags, owner)
     if as_json:
         app.out_json({**_token_json(app, store.accounts.token_named(accounts.good_name(name))), "token": word})
         return
@@ -228,7 +229,7 @@ def revoke(app: App, name):
     """Take a token out of force, at once."""
     from runner import accounts
 
-    accounts.remove_token(app.store(), _by(app), name)
+    accounts.remove_token(app.store(), *_by(app), name)
     app.out(f"{name}  revoked")
 
 

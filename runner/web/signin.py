@@ -8,7 +8,7 @@ from typing import Any, Optional
 import flask
 
 from runner import accounts, passwords
-from runner.accounts import By
+from runner.acts.who import Who, record
 from runner.errors import UsageError
 from runner.store.accounts import User
 from runner.web import gate
@@ -112,7 +112,7 @@ def _tell(own: Desk, name: str, address: str, times: int, why: str) -> None:
     store = own.acting_store()
     try:
         with store.transaction():
-            store.audit.add(own.clock.now(), known, "page", "sign-in refused", reason=why, after={"address": address, "times": times})
+            record(store, Who(known, "page", why), "sign-in refused", own.clock.now(), after={"address": address, "times": times})
     finally:
         store.close()
 
@@ -132,7 +132,7 @@ def _begin(own: Desk, response: flask.Response, user: User, password: str) -> No
             store.accounts.see(user.name, now)
             if again:
                 store.accounts.set_password(user.name, again, now)
-            store.audit.add(now, user.name, "page", "sign-in", after={"address": address})
+            record(store, Who(user.name, "page"), "sign-in", now, after={"address": address})
     finally:
         store.close()
     response.set_cookie(gate.cookie_name(own), word, httponly=True, samesite="Lax", secure=flask.request.is_secure, path=flask.request.script_root or "/")
@@ -146,7 +146,7 @@ def sign_out() -> Any:
         try:
             with store.transaction():
                 store.accounts.end_session(session.hash)
-                store.audit.add(own.clock.now(), session.user, "page", "sign-out")
+                record(store, Who(session.user, "page"), "sign-out", own.clock.now())
         finally:
             store.close()
     response = flask.redirect(flask.url_for("signin.sign_in"), 303)
@@ -182,16 +182,16 @@ def _changed(session: Any) -> Any:
     own, form = desk(), flask.request.form
     store = own.acting_store()
     try:
-        by = By(session.user, "page", own.clock.now())
+        who, now = Who(session.user, "page"), own.clock.now()
         if form.get("act") == "others":
             with store.transaction():
                 ended = store.accounts.end_sessions(session.user, session.hash)
-                store.audit.add(by.at, by.name, by.source, "sign-out elsewhere", after={"sessions_ended": ended})
+                record(store, who, "sign-out elsewhere", now, after={"sessions_ended": ended})
             return flask.redirect(flask.url_for("signin.account", done="others"), 303)
         if form.get("new", "") != form.get("again", ""):
             raise _Refused(400, flask.g.words("account.not_twice"))
         _looked_at(own, session.user, form.get("old", ""))
-        accounts.set_password(store, by, session.user, form.get("new", ""), keep=session.hash)
+        accounts.set_password(store, who, now, session.user, form.get("new", ""), keep=session.hash)
     finally:
         store.close()
     return flask.redirect(flask.url_for("signin.account", done="password"), 303)
