@@ -152,14 +152,23 @@ def _check_stdin(app: App, name: str) -> Tuple[List[str], List[model.Problem], O
 
 @click.command()
 @click.option("--write", "target", metavar="FILE", help="Into this file.")
+@click.option("--openapi", is_flag=True, help="The OpenAPI document of the interface for programs.")
 @click.pass_obj
-def schema(app: App, target):
+def schema(app: App, target, openapi):
     """Print the JSON Schema of pipeline files, with which an editor completes and checks them."""
-    from runner.spec import schema as module
+    if openapi:
+        from runner.web.api.addresses import document  # here: it loads the page
 
+        text = document.as_text()
+    else:
+        from runner.spec import schema as module
+
+        text = module.text()
     if target is None:
-        app.out(module.text().rstrip("\n"))
+        app.out(text.rstrip("\n"))
         return
     with open(target, "w", encoding="utf-8") as file:
-        file.write(module.text())
+        file.write(text)
+    if openapi:
+        return
     app.say(f"{target}: put this line above a pipeline:  # yaml-language-server: $schema={os.path.abspath(target)}")

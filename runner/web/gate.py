@@ -51,7 +51,7 @@ def enter() -> Any:
 
 def _sign_in_first(unsafe: bool) -> Any:
     request = flask.request
-    if unsafe or wants_json() or request.path.startswith("/api/") or request.headers.get("X-Part"):
+    if unsafe or wants_json() or request.path.startswith("/api/") or request.path == "/metrics" or request.headers.get("X-Part"):
         raise NotSignedIn("you are not signed in, or no longer", "sign in on the page, or send Authorization: Bearer TOKEN; see: runner token add --help")
     return flask.redirect(flask.url_for("signin.sign_in", back=request.full_path.rstrip("?")), 303)
 

@@ -9,7 +9,6 @@ import flask
 
 from runner.web.api import alerts, audit, backfills, document, holds, logs, pipelines, pools, runs, site, steps, variables, waits  # noqa: F401
 from runner.web.api import asking, problems
-from runner.web.api.ask import tag_of
 from runner.web.api.limits import Limits
 from runner.web.api.operation import OPERATIONS, ROOT, methods_of
 
@@ -22,7 +21,6 @@ def register(app: flask.Flask) -> None:
     app.config["LIMITS"] = limits
     for each in OPERATIONS:
         app.add_url_rule(each.rule, f"api.{each.name}", _view(partial(asking.answer, each, limits)), methods=[each.method], provide_automatic_options=False)
-    app.add_url_rule(f"{ROOT}/openapi.json", "api.document", openapi, provide_automatic_options=False)
     for rule in (ROOT, "/api/", "/api/<path:rest>"):
         app.add_url_rule(rule, f"api.nothing:{rule}", nothing, methods=METHODS, provide_automatic_options=False, strict_slashes=False)
 
@@ -31,20 +29,10 @@ def _view(answer: Any) -> Any:
     return lambda **names: answer(names)
 
 
-def openapi() -> flask.Response:
-    """The document, for whoever may look."""
-    data = document.as_text().encode()
-    response = flask.Response(data, content_type="application/json")
-    response.set_etag(tag_of(data))
-    return response.make_conditional(flask.request)
-
-
 def nothing(rest: str = "") -> flask.Response:
     """No operation has this address, or none by this method."""
     path = flask.request.path
     known = methods_of(path[len(ROOT):]) if path.startswith(ROOT) else ()
-    if f"/api/{rest}" == f"{ROOT}/openapi.json":
-        known = ("GET",)
     if known and flask.request.method not in (*known, "HEAD"):
         return problems.answer(problems.Refused(
             "wrong-method", f"{flask.request.method} {path}: this address takes {' and '.join(known)}", f"{ROOT}/openapi.json says what there is", Allow=", ".join(known)))

@@ -60,7 +60,7 @@ def make_backfill(ask: Ask) -> Doing:
 
     def told(ready: Any, outcome: Any) -> Made:
         number, ids = outcome
-        runs = [ask.store.run_by_id(run_id).name for run_id in ids]
+        runs = [ask.store.run_by_id(run_id).name for run_id in (reversed(ids) if body.get("newest_first") else ids)]
         return Made({"backfill": _shown(ask, ask.store.pipelines.backfill(number)), "runs": runs}, True, f"/backfills/{number}")
 
     asked = acts.Backfill(ask.known(body["pipeline"]), body["first"], body["last"], words_of(body.get("params", {})), body.get("parallel", 1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from math import ceil
 from typing import NamedTuple, Tuple
 
 from runner.web.api.problems import Refused
@@ -38,7 +39,7 @@ class Limits:
                 while len(self._buckets) > MOST_CALLERS:
                     self._buckets.popitem(last=False)
                 return
-            seconds = int((1 - held) / rate.each_second) + 1
+            seconds = max(1, ceil((1 - held) / rate.each_second))
         raise Refused(
             "too-often", f"more than {rate.most:.0f} {'acts' if acts else 'requests'} at once, or {rate.each_second:.0f} a second",
             f"ask again in {seconds} s; a run is followed by its ETag, many runs by one list", Retry_After=str(seconds))

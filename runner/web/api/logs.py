@@ -56,7 +56,7 @@ def get_log_file(ask: Ask, run: str, step: str) -> Bytes:
     path = logtail.place_of(os.path.join(attempt.folder, "log")) if attempt else ""
     if attempt is None or not os.path.exists(path):
         raise NotFound(f"step {step} of {run} has no log", "it never began, prints nothing, or its log was removed by age")
-    kind = "application/gzip" if path.endswith(".gz") else "text/plain; charset=utf-8"
+    kind = "application/gzip" if path.endswith(".gz") else "text/plain"  # Flask says the charset
     return Bytes(flask.send_file(path, mimetype=kind, as_attachment=True, download_name=f"{run}.{step}.{attempt.number}.{os.path.basename(path)}", conditional=True, etag=False))
 
 

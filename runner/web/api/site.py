@@ -57,3 +57,11 @@ def get_site(ask: Ask) -> Dict[str, Any]:
 def get_health(ask: Ask) -> Dict[str, Any]:
     """Whether all is well: as `runner health --json` tells it. The answer is 200 also when it is not; /healthz says it by its status."""
     return facts.judged(facts.facts(ask.desk, ask.store))
+
+
+@read("/openapi.json", {"type": "object"})
+def get_document(ask: Ask) -> Dict[str, Any]:
+    """This document."""
+    from runner.web.api.document import document
+
+    return document()
