@@ -1,21 +1,19 @@
-"""A real Spark, and on request a real YARN: see fetch.sh."""
+"""A real Spark, and on request a real YARN and a real HDFS: see fetch.sh."""
 
 from __future__ import annotations
 
 import glob
 import os
 import shutil
-import socket
-import subprocess
 import time
-import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from xml.sax.saxutils import escape
 
 import pytest
 
 from tests.e2e.conftest import Shell
+from tests.spark.hadoop import Hdfs, Yarn
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "runner-spark"
@@ -71,96 +69,43 @@ def shell(tmp_path, spark):
     return SparkShell(tmp_path, spark)
 
 
-# ---------------------------------------------------------------------------------------------------------------- YARN
+# -------------------------------------------------------------------------------------------------------------- Hadoop
 
 
-class Yarn:
-    """A ResourceManager and a NodeManager, each a process of its own; their files in one folder."""
-
-    def __init__(self, folder, jars):
-        self.folder, self.conf, self.jars = folder, folder / "conf", jars
-        self.conf.mkdir()
-        names = ("address", "scheduler.address", "resource-tracker.address", "admin.address", "webapp.address")
-        places = {f"yarn.resourcemanager.{name}": f"127.0.0.1:{free_port()}" for name in names}
-        places.update({f"yarn.nodemanager.{name}": f"127.0.0.1:{free_port()}" for name in ("address", "localizer.address", "webapp.address")})
-        self.url = "http://" + places["yarn.resourcemanager.webapp.address"]
-        self.settings = {
-            **places, "fs.defaultFS": "file:///", "hadoop.tmp.dir": folder / "tmp", "yarn.resourcemanager.am.max-attempts": 1,
-            "yarn.resourcemanager.scheduler.class": "org.apache.hadoop.yarn.server.resourcemanager.scheduler.fifo.FifoScheduler",
-            "yarn.scheduler.minimum-allocation-mb": 256, "yarn.nodemanager.hostname": "127.0.0.1", "yarn.nodemanager.bind-host": "127.0.0.1",
-            "yarn.nodemanager.resource.memory-mb": 6144, "yarn.nodemanager.resource.cpu-vcores": 8,
-            "yarn.nodemanager.local-dirs": folder / "local", "yarn.nodemanager.log-dirs": folder / "logs",
-            "yarn.nodemanager.vmem-check-enabled": "false", "yarn.nodemanager.pmem-check-enabled": "false",
-            "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": 100,
-        }
-        self.write(self.conf, self.settings)
-        self._processes = []
-
-    def write(self, conf, settings):
-        pairs = "".join(f"<property><name>{name}</name><value>{escape(str(value))}</value></property>\n" for name, value in settings.items())
-        for name in ("core-site.xml", "yarn-site.xml"):
-            (conf / name).write_text(f'<?xml version="1.0"?>\n<configuration>\n{pairs}</configuration>\n')
-        (conf / "log4j.properties").write_text(
-            "log4j.rootLogger=INFO,console\nlog4j.appender.console=org.apache.log4j.ConsoleAppender\nlog4j.appender.console.target=System.err\n"
-            "log4j.appender.console.layout=org.apache.log4j.PatternLayout\nlog4j.appender.console.layout.ConversionPattern=%d %p %c{1}: %m%n\n")
-
-    def words(self, main, conf=None):
-        opens = ("--add-opens", "java.base/java.lang=ALL-UNNAMED") if b"1.8" not in subprocess.run(
-            ["java", "-version"], stderr=subprocess.PIPE).stderr else ()
-        return ["java", "-Xmx400m", "-XX:+UseSerialGC", *opens, "-cp", f"{conf or self.conf}:{self.jars}/*", main]
-
-    def start(self):
-        for main in ("resourcemanager.ResourceManager", "nodemanager.NodeManager"):
-            with open(self.folder / f"{main}.log", "ab") as log:
-                self._processes.append(subprocess.Popen(self.words(f"org.apache.hadoop.yarn.server.{main}"), cwd=self.folder,
-                                                        stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT))
-        until = time.monotonic() + 180
-        while '"activeNodes":1' not in self.ask("/ws/v1/cluster/metrics"):
-            assert time.monotonic() < until and all(each.poll() is None for each in self._processes), f"YARN does not come up: see {self.folder}"
-            time.sleep(0.5)
-
-    def stop(self):
-        for process in reversed(self._processes):
-            process.terminate()
-        for process in self._processes:
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-    def ask(self, path):
-        try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(self.url + path, timeout=20) as answer:
-                return answer.read().decode("utf-8")
-        except OSError:
-            return ""
-
-    def command(self, folder, conf):
-        """A `yarn` that does what Hadoop's does."""
-        path = folder / "yarn"
-        app, logs = (" ".join(f"'{word}'" for word in self.words(f"org.apache.hadoop.yarn.client.cli.{name}", conf)) for name in ("ApplicationCLI", "LogsCLI"))
-        path.write_text(f'#!/bin/sh\ncase $1 in application) exec {app} "$@" ;; logs) shift; exec {logs} "$@" ;; esac\n')
-        path.chmod(0o755)
-        return path
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-@pytest.fixture(scope="session")
-def yarn(tmp_path_factory, spark):
-    if not os.environ.get("RUNNER_TEST_YARN"):
-        pytest.skip("against a real YARN, for about five minutes: tests/spark/yarn.sh")
-    jars = CACHE / "yarn-jars"
+def hadoop_jars(wanted, suite):
+    if not os.environ.get(wanted):
+        pytest.skip(f"against a real Hadoop, for some minutes: tests/spark/{suite}.sh")
+    jars = CACHE / "hadoop-jars"
     if not (jars / "whole").exists():
-        pytest.skip("no jars of Hadoop: tests/spark/fetch.sh --yarn")
-    cluster = Yarn(tmp_path_factory.mktemp("yarn"), jars)
+        pytest.skip("no jars of Hadoop: tests/spark/fetch.sh --hadoop")
+    return jars
+
+
+@contextmanager
+def running(cluster):
     try:
         cluster.start()
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def yarn(tmp_path_factory, spark):
+    with running(Yarn(tmp_path_factory.mktemp("yarn"), hadoop_jars("RUNNER_TEST_YARN", "yarn"))) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def two_managers(tmp_path, spark):
+    """A pair of ResourceManagers, the first active, and a NodeManager."""
+    folder = tmp_path / "yarn"
+    folder.mkdir()
+    with running(Yarn(folder, hadoop_jars("RUNNER_TEST_YARN", "yarn"), managers=("rm1", "rm2"))) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def hdfs(tmp_path_factory):
+    with running(Hdfs(tmp_path_factory.mktemp("hdfs"), hadoop_jars("RUNNER_TEST_HDFS", "hdfs"))) as cluster:
+        yield cluster

@@ -238,3 +238,58 @@ def test_by_the_yarn_command_alone(bench, yarn, tmp_path):
     bench.shell("stop", "night@2026-11-20")
     bench.ended(run, 1)
     assert not bench.apps(LIVE) and "has ended, YARN says so" in bench.log(2) and len(bench.apps()) == 1
+
+
+# ------------------------------------------------------------------------------------- a pair of ResourceManagers
+
+
+@pytest.fixture
+def pair(shell, two_managers):
+    made = Bench(shell, two_managers)
+    yield made
+    for pid, _ in processes(str(shell.folder)):  # of a failed test: the cluster that they would wait for goes with it
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_fail_over_while_an_application_runs(pair):
+    """The application goes on, its client follows it to the other ResourceManager, and nothing is submitted again."""
+    pair.write(retries=1)
+    run = pair.begin()
+    pair.wait_began()
+    pair.yarn.fail_over()
+    pair.shell.wait(lambda: pair.apps("RUNNING"), "the application is not with the other ResourceManager")
+    pair.flag.touch()
+    pair.ended(run, 0)
+    [app] = pair.apps()
+    assert pair.began() == 1 and app["finalStatus"] == "SUCCEEDED" and not pair.log(2)
+
+
+def test_a_client_that_dies_in_a_fail_over_is_followed_by_one_that_adopts_and_stops(pair):
+    """By then the first address in the settings answers nobody."""
+    pair.write(retries=1, detach=True, poll="1s")
+    run = pair.begin()
+    pair.wait_began()
+    pair.wait_log(": RUNNING")
+    pair.yarn.kill("rm1")
+    os.kill(pair.client(), signal.SIGKILL)
+    pair.yarn.make_active("rm2")
+    pair.yarn.wait_node()
+    pair.wait_log("submits nothing", attempt=2)
+    assert len(pair.apps()) == 1
+    pair.shell("stop", "night@2026-11-20")
+    pair.ended(run, 1)
+    assert not pair.apps(LIVE) and len(pair.apps()) == 1 and pair.began() == 1 and "has ended, YARN says so" in pair.log(2)
+    pair.shell.wait(lambda: not processes(str(pair.flag)), lambda: str(processes(str(pair.flag))), seconds=60)
+
+
+def test_a_standby_sends_on_to_the_active_one(pair):
+    """The first in the settings is alive, and only a standby: it answers every question with where to go."""
+    pair.write(retries=1)
+    pair.yarn.hand_over()
+    run = pair.begin()
+    pair.wait_began()
+    os.kill(pair.client(), signal.SIGKILL)
+    pair.wait_log("submits nothing", attempt=2)
+    pair.shell("stop", "night@2026-11-20")
+    pair.ended(run, 1)
+    assert not pair.apps(LIVE) and len(pair.apps()) == 1 and "has ended, YARN says so" in pair.log(2)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# spark-submit against a real ResourceManager and NodeManager on this machine: tests/spark/yarn.sh [pytest arguments]
-# About five minutes; wants java, mvn and 4 GB of free memory.
+# spark-submit against a real ResourceManager and NodeManager on this machine, and against a pair of ResourceManagers: tests/spark/yarn.sh [pytest arguments]
+# About six minutes; wants java, mvn and 4 GB of free memory.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-"$here/fetch.sh" --yarn
+"$here/fetch.sh" --hadoop
 RUNNER_TEST_YARN=1 exec "$here/../run" -v "$here/test_yarn.py" ${1+"$@"}
