@@ -76,16 +76,13 @@ def make_job(
     context = context_of(pipeline, run, step, number, outputs, prev_success, taken.makers())
     render = _renderer(context, preview)
     strict: Callable[[str], str] = lambda text: taken.no_secret(render(text))
-    body_render: Callable[[str], str] = lambda text: text
     kind = steps.get(step.kind)
-    if step.template:
-        body_render = (lambda text: taken.in_body(render(text))) if steps.by_client(kind) else strict
     cwd = _cwd(pipeline, step, strict)
     build = steps.BuildContext(
         folder=folder, cwd=cwd, pipeline_folder=step.folder or pipeline.folder, python=site.python, read=read_file,
         render=strict, template=step.template, date=run.date, pipeline_path=pipeline.path, names=context,
     )
-    body = steps.render_body(kind, step.body, body_render)
+    body = steps.render_body(kind, step.body, strict, lambda text: taken.in_body(render(text))) if step.template else dict(step.body)
     command = kind.build(step, body, build)
     taken.check_command({**{f"argument {i}": word for i, word in enumerate(command.argv)}, **command.env,
                          **{name: text for name, text in command.files.items() if name != steps.REQUEST}} if taken.secrets else {})

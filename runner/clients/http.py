@@ -10,9 +10,11 @@ import json
 import os
 import re
 import signal
+import ssl
 import sys
 import urllib.request
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit
 
@@ -71,8 +73,17 @@ class Request:
         self.redirects = int(body.get("redirects", REDIRECTS))
         self.max_body = int(body.get("max_body", MAX_BODY))
         self.proxy = str(body.get("proxy") or site.get("proxy") or "")
-        ca = client.path(body["ca"]) if "ca" in body else site.get("ca")
-        self.trust = net.trust(ca, bool(body.get("insecure", net.flag(site.get("insecure")))))
+        self._ca = client.path(body["ca"]) if "ca" in body else site.get("ca")
+        self._insecure = bool(body.get("insecure", net.flag(site.get("insecure"))))
+
+    @cached_property
+    def trust(self) -> ssl.SSLContext:
+        """Whom it believes; made when a server with TLS is asked, since reading all authorities takes its time."""
+        return net.trust(self._ca, self._insecure)
+
+    def say(self, text: str) -> None:
+        """What a person should read on the way."""
+        print(text)
 
     def _payload(self, body: Mapping[str, Any]) -> Tuple[Any, str]:
         """What is sent, bytes or the path of a file, and its content type."""
@@ -190,7 +201,7 @@ def exchange(request: Request) -> Iterator[Answer]:
             raise ClientError(f"{place} redirects without end: {request.redirects} redirects followed, the next goes to {_without_query(where)}",
                               "look at the address, or raise `redirects:`")
         url = _followed(url, where)
-        print(f"{answer.status}, on to {_without_query(url.geturl())}")
+        request.say(f"{answer.status}, on to {_without_query(url.geturl())}")
         if answer.status == 303 and method != "HEAD" or answer.status in (301, 302) and method == "POST":
             method, sent = "GET", None
             headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}

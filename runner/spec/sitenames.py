@@ -20,6 +20,7 @@ class SiteNames:
 
     def __init__(self, notes: Notes, home: str, secrets_command: str):
         self._notes, self._home, self._command = notes, home, secrets_command
+        self.hint = HINT  # what to write instead of a secret that may not stand where it does
 
     def check(self, text: str, path: Path, secrets: bool, mark: Any = None) -> None:
         """Note what is wrong with a text of the file itself; at `mark` when it is no text of its own."""
@@ -32,8 +33,7 @@ class SiteNames:
     def faults(self, text: str, secrets: bool) -> Iterator[template.TemplateFault]:
         for place, name in template.site_references(text):
             if name[0] == "secret" and not secrets:
-                hint = HINT.format(name[1])
-                yield template.TemplateFault(place.line, place.column, f"{place.message}: a secret may not stand here", hint)
+                yield template.TemplateFault(place.line, place.column, f"{place.message}: a secret may not stand here", self.hint.format(name[1]))
             else:
                 message, hint = self._unknown(name)
                 if message:

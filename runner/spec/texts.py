@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Mapping, Opti
 from runner import steps, template
 from runner.spec import build, flow, lint
 from runner.spec.notes import Notes, Path
-from runner.spec.sitenames import SiteNames
+from runner.spec.sitenames import HINT, SiteNames
 
 MAX_CALLED = 1 << 20  # bytes of a called file that are read
 _LANGUAGES = {".sh": "bash", ".bash": "bash", ".py": "python", ".sql": "sql", ".hql": "sql"}
@@ -92,14 +92,14 @@ class Texts:
     def check_body(self, step: Mapping[str, Any], path: Path, kind, upstream) -> None:
         """Templates, called files and clock reads of a body whose shape is good."""
         body, templated = step[path[-1]], step.get("template") is not False
-        secrets = steps.by_client(kind)
+        self.site.hint = getattr(kind, "SECRET_HINT", HINT)
         if isinstance(body, str):
             if templated:
-                self._template(body, path, upstream, secrets)
+                self._template(body, path, upstream, steps.by_client(kind))
         elif isinstance(body, dict) and templated:
             for key in body:
                 if key in kind.TEMPLATED:
-                    self.check(body[key], path + (key,), upstream, secrets)
+                    self.check(body[key], path + (key,), upstream, steps.may_hold_secrets(kind, key))
         if self._notes.is_bad(path):
             return
         normal = kind.normalise(body)

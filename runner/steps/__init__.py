@@ -11,7 +11,8 @@ A kind's module has these names and no state:
     check(body)           what a schema cannot say: [(keys down to the place, message, hint)]
     build(step, body, ctx)  the Command; `body` is rendered; only ctx.read touches the disk
 
-and may have INLINE (key, language) for the linter, and SLOTLESS: it needs no slot, since it has no process.
+and may have INLINE (key, language) for the linter, SLOTLESS: it needs no slot, since it has no process, and SECRETS with SECRET_HINT: the keys
+whose texts may hold secrets, where not all may, and what to write instead in the others.
 
 A Command with a `probe` has none: the engine looks until what it names is there (runner/waits/).
 A Command with an empty argv means that there is nothing to run: the step succeeds without a process.
@@ -21,13 +22,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from types import FunctionType, ModuleType
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from runner import errors
 from runner.steps import bash, email, hive, http, noop, page, pipeline, python, sftp, spark_submit, sql, ssh, wait
 from runner.steps.base import REQUEST, BuildContext, CalledFile, locate
 
-__all__ = ["KINDS", "REQUEST", "BuildContext", "CalledFile", "by_client", "get", "locate", "manual", "render_body"]
+__all__ = ["KINDS", "REQUEST", "BuildContext", "CalledFile", "by_client", "get", "locate", "manual", "may_hold_secrets", "render_body"]
 
 KINDS: Dict[str, ModuleType] = {module.KIND: module for module in (bash, python, spark_submit, hive, sql, ssh, sftp, http, email, wait, pipeline, noop)}
 
@@ -47,9 +48,20 @@ def by_client(module: ModuleType) -> bool:
     return any("client" in used for used in names)
 
 
-def render_body(module: ModuleType, body: Mapping[str, Any], render: Callable[[str], str]) -> Dict[str, Any]:
+def may_hold_secrets(module: ModuleType, key: str = "") -> bool:
+    """Whether the texts under a key of the body may: who works on them fills them in."""
+    return by_client(module) or key in getattr(module, "SECRETS", ())
+
+
+Render = Callable[[str], str]
+
+
+def render_body(module: ModuleType, body: Mapping[str, Any], render: Render, with_secrets: Optional[Render] = None) -> Dict[str, Any]:
     """The body with every text under the kind's TEMPLATED keys rendered, however deep; keys stay as they are."""
-    return {key: _rendered(value, render) if key in module.TEMPLATED else value for key, value in body.items()}
+    out = dict(body)
+    for key in module.TEMPLATED & body.keys():
+        out[key] = _rendered(body[key], with_secrets if with_secrets and may_hold_secrets(module, key) else render)
+    return out
 
 
 def _rendered(value: Any, render: Callable[[str], str]) -> Any:

@@ -24,6 +24,9 @@ mail:
   from: Night batch <etl@example.com>
 ```
 
+Receivers that are a list in `params:` or in an output are joined: `to: "<< params.team | join(', ') >>"`. A text is not sent to many by itself, since what
+stands in a template is one text; the comma makes several of it. The connection's name may be a template too.
+
 It may also have `port`, `ca` (a PEM file of the authorities to trust), `timeout` (of each answer, 30s) and `insecure`. The mail goes out in seven-bit
 characters, so that subjects, texts and file names in any language arrive whole by old relays too. Handed on: `message_id`, `receivers`, `bytes`.
 
@@ -52,6 +55,7 @@ KIND = "email"
 TITLE = "a mail by the site's mail server"
 RECEIVERS = ("to", "cc", "bcc")
 _ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+|[^<>]*<[^\s@<>,;]+@[^\s@<>,;]+>")
+_ONE = re.compile(r'(?:<<\s.*?\s>>|"[^"]*"|[^,])+', re.DOTALL)  # up to the next comma
 _LIST = {"type": ["string", "array"], "items": {"type": "string", "minLength": 1}}
 
 SCHEMA: Dict[str, Any] = {
@@ -72,7 +76,7 @@ SCHEMA: Dict[str, Any] = {
         "max_size": {"type": "integer", "minimum": 1, "description": "The most bytes that the files of `attach` may have together. Default: 10000000."},
     },
 }
-TEMPLATED = frozenset({"to", "cc", "bcc", "from", "subject", "body", "html", "attach"})
+TEMPLATED = frozenset({"connection", "to", "cc", "bcc", "from", "subject", "body", "html", "attach"})
 
 
 def normalise(body: Any) -> Dict[str, Any]:
@@ -97,9 +101,9 @@ def check(body: Mapping[str, Any]) -> List[Fault]:
 
 
 def receivers(value: Any) -> List[str]:
-    """One or several, written as a text or a list; a text may separate them by commas outside of quotes."""
+    """One or several, written as a text or a list; a text may separate them by commas outside of quotes and templates."""
     texts = [value] if isinstance(value, str) else list(value or ())
-    return [one.strip() for text in texts for one in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', text) if one.strip()]
+    return [one.strip() for text in texts for one in _ONE.findall(text) if one.strip()]
 
 
 def build(step: model.Step, body: Mapping[str, Any], ctx: BuildContext) -> model.Command:

@@ -99,7 +99,7 @@ SCHEMA: Dict[str, Any] = {
         "proxy": {"type": "string", "minLength": 1, "description": "The proxy's address, or `environment` for http_proxy, https_proxy and no_proxy."},
     },
 }
-TEMPLATED = frozenset({"url", "headers", "params", "body", "json", "form", "file", "to", "ca", "proxy"})
+TEMPLATED = frozenset({"connection", "url", "headers", "params", "body", "json", "form", "file", "to", "ca", "proxy"})
 
 
 def normalise(body: Any) -> Dict[str, Any]:
@@ -115,7 +115,7 @@ def check(body: Mapping[str, Any]) -> List[Fault]:
     faults: List[Fault] = []
     if "url" not in body and "connection" not in body:
         faults.append(((), "nothing to ask: `url:` is missing", "Write `url: https://host/path`."))
-    faults += _check_url(body)
+    faults += check_url(body)
     sent = [key for key in PAYLOADS if key in body]
     if len(sent) > 1:
         faults.append(((sent[1],), f"`{sent[0]}:` and `{sent[1]}:` exclude each other", "Write one of body, json, form and file."))
@@ -130,7 +130,8 @@ def check(body: Mapping[str, Any]) -> List[Fault]:
     return faults
 
 
-def _check_url(body: Mapping[str, Any]) -> List[Fault]:
+def check_url(body: Mapping[str, Any]) -> List[Fault]:
+    """Faults of an address that is known before the run."""
     url = str(body.get("url") or "")
     plain = url.split("<<")[0] if has_tag(url) else url
     if re.match(r"https?://[^/\s]*:[^/\s]*@", plain):

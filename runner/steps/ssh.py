@@ -75,7 +75,7 @@ LINK: Dict[str, Any] = {  # how to get there; sftp steps have the same keys
     "connect_timeout": {"type": ["integer", "number", "string"], "description": "How long to wait for the link. Default: 15s."},
     "keepalive": {"type": ["integer", "number", "string"], "description": "How often a silent link is asked; three without answer break it. Default: 15s."},
 }
-LINK_TEMPLATED = frozenset({"host", "user", "key_file", "known_hosts", "jump", "config"})
+LINK_TEMPLATED = frozenset({"connection", "host", "user", "key_file", "known_hosts", "jump", "config"})
 
 SCHEMA: Dict[str, Any] = {
     "type": "object",

@@ -26,7 +26,8 @@ otherwise; then it fails, or with `soft: true` is skipped. `retries:` have no ef
 - `partition`: `db.table/dt=2026-02-28` in Hive, by the server's `beeline` or `hive`, with `url:` (`user:`, `password_file:`) or `client:`. All that
   wait for the same address are asked for with one start of it.
 - `sql`: a statement for `connection:`; it is there when the first value of its first row is neither nothing, 0, false nor empty.
-- `http`: an address that answers with a `status:` (200), and with `contains:` in its text.
+- `http`: an address that answers with a `status:` (200), and with `contains:` in its text. The address and `headers:` may hold `<< secret.x >>`; with
+  `connection:` it is asked as an `http` step asks: its `url`, user and password, `ca`, `proxy`.
 - `time`: `"06:00"` on the run's date, in its zone; `"+1d 06:00"` on the day after it; or a moment such as `<< data_interval_end >>`.
 - `run`: another pipeline, by the **date** of its run: that of this run, or `date:`, a day or a month (`2026-02`). Of a pipeline with several runs a day all of
   them must have ended well; `runs: last` asks only for the last. `step:` for one of its steps. `state: ended` takes any end. `if_failed: fail` does not wait for
@@ -51,6 +52,7 @@ from zoneinfo import ZoneInfo
 from runner import model
 from runner.durations import DurationError, parse_duration
 from runner.errors import UsageError
+from runner.steps import http
 from runner.steps.base import BuildContext, CalledFile, Fault, exactly_one, has_tag, locate
 
 KIND = "wait"
@@ -79,7 +81,7 @@ SCHEMA: Dict[str, Any] = {
         "age": {**_LENGTH, "description": "file: last changed at least so long ago."},
         "min_size": {"type": "integer", "minimum": 0, "description": "file, hdfs: bytes that each must have at least."},
         "done": {**_TEXT, "description": "file, hdfs: a further file that must be there."},
-        "connection": {**_TEXT, "description": "sql: a connection of the site."},
+        "connection": {**_TEXT, "description": "sql, http: a connection of the site."},
         "status": {"type": "integer", "minimum": 100, "maximum": 599, "description": "http: the status that counts. Default: 200."},
         "contains": {**_TEXT, "description": "http: a text that the answer must hold."},
         "headers": {"type": "object", "additionalProperties": {"type": "string"}, "description": "http: further headers."},
@@ -94,10 +96,12 @@ SCHEMA: Dict[str, Any] = {
         "if_failed": {"type": "string", "enum": ["wait", "fail"], "description": "run: wait for a repair, or fail at once. Default: wait."},
     },
 }
-TEMPLATED = frozenset({*FOR, "done", "contains", "headers", "url", "user", "password_file", "step", "date"})
+SECRETS = frozenset({"http", "headers"})
+SECRET_HINT = "a wait has no command: put << secret.{0} >> into a connection, and name that: connection: NAME"
+TEMPLATED = frozenset({*FOR, "connection", "done", "contains", "headers", "url", "user", "password_file", "step", "date"})
 
 _OF = {  # key -> what it goes with
-    "count": ("file", "hdfs"), "stable": ("file",), "age": ("file",), "min_size": ("file", "hdfs"), "done": ("file", "hdfs"), "connection": ("sql",),
+    "count": ("file", "hdfs"), "stable": ("file",), "age": ("file",), "min_size": ("file", "hdfs"), "done": ("file", "hdfs"), "connection": ("sql", "http"),
     "status": ("http",), "contains": ("http",), "headers": ("http",), "url": ("partition",), "user": ("partition",), "password_file": ("partition",), "client": ("partition",), "step": ("run",), "date": ("run",),
     "runs": ("run",), "state": ("run",), "if_failed": ("run",),
 }
@@ -123,6 +127,8 @@ def check(body: Mapping[str, Any]) -> List[Fault]:
             faults.append(((key,), f"`{key}:` goes with {' and '.join(f'`{each}:`' for each in goes_with)}, not with `{chosen}:`", "Remove it."))
     if chosen == "sql" and "connection" not in body:
         faults.append((("sql",), "`connection:` is missing", "Name a connection of RUNNER_HOME/connections.yaml: connection: warehouse."))
+    if chosen == "http":
+        faults += [(("http",), message, hint) for _, message, hint in http.check_url({**body, "url": body["http"]})]
     return faults + _check_values(body)
 
 

@@ -38,7 +38,7 @@ def finalize(value: Any) -> Any:
     if value is None:
         raise SecurityError(_EMPTY)
     if isinstance(value, (MappingType, list, tuple, set)):
-        raise SecurityError("the value is a list or a mapping: write | json behind it, or name one of its entries")
+        raise SecurityError("the value is a list or a mapping: write | json or | join(', ') behind it, or name one of its entries")
     if callable(value):
         raise SecurityError("the value is a function: call it with ()")
     raise SecurityError(f"the value is a {type(value).__name__}, which has no text form: take one number out of it, such as .days or .total_seconds()")

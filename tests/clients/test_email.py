@@ -150,4 +150,5 @@ def test_a_mail_that_says_nothing():
 def test_several_receivers_in_one_text():
     kind = steps.get("email")
     assert kind.receivers('a@b.c, "Kim, C." <k@x.y>,<< params.who >>') == ["a@b.c", '"Kim, C." <k@x.y>', "<< params.who >>"]
+    assert kind.receivers("<< params.team | join(', ') >>, \"a\", x@y.z") == ["<< params.team | join(', ') >>", '"a"', "x@y.z"]
     assert kind.check({"connection": "mail", "subject": "s", "body": "t", "to": ["<< params.who >>", "K <k@x.y>"]}) == []

@@ -148,7 +148,12 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path, monkeypatch):
 def web():
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(int(self.path.strip("/") or 200))
+            if self.path.startswith("/echo"):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(f"{self.path} {self.headers.get('Authorization')}".encode())
+                return
+            self.send_response(int(self.path.partition("?")[0].strip("/") or 200))
             self.end_headers()
             self.wfile.write("준비 done".encode())
 
@@ -171,8 +176,30 @@ def test_an_address(web, monkeypatch):
     assert asked("/").ready == {"status": 200} and asked("/404", status=404).ready
     assert asked("/503").missing == f"{web}/503 answers 503, not 200"
     assert asked("/", contains="준비").ready and asked("/", contains="x").missing == f"{web}/ answers without 'x'"
-    assert http_probe.look({"http": "http://127.0.0.1:1/"}, {}).missing == "http://127.0.0.1:1/: Connection refused"
+    assert http_probe.look({"http": "http://127.0.0.1:1/"}, {}).missing == "http://127.0.0.1:1/: 127.0.0.1:1 refuses the connection: nothing listens there"
     assert http_probe.look({"http": "nonsense"}, {}).failed
+
+
+def test_an_address_asked_with_a_secret_shows_none(web, tmp_path):
+    """Not in what is missing, which goes into the database; also when http.client repeats the address that it does not like."""
+    for name, text in (("secrets.yaml", 'api: canary-4711\nodd: "canary 4711"\n'), ("connections.yaml", f"portal: {{url: '{web}', user: etl, password: << secret.api >>}}\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+
+    def asked(address, **probe):
+        seen = http_probe.look({"http": address, "env": {"RUNNER_HOME": str(tmp_path)}, **probe}, {})
+        assert "4711" not in str(seen), seen
+        return seen
+
+    mark = "<< secret.api >>"
+    assert asked(f"{web}/echo", headers={"Authorization": f"Bearer {mark}"}, contains="Bearer canary-" + "4711"[:3]).ready
+    assert asked(f"{web}/echo?k={mark}", contains="k=canary").ready
+    assert asked(f"{web}/503?k={mark}").missing == f"{web}/503?k={mark} answers 503, not 200"
+    assert asked("/echo", connection="portal", contains="Basic ").ready
+    assert asked("/503", connection="portal").missing == "/503 answers 503, not 200"
+    assert asked(f"{web}/echo", headers={"X": "a\n<< secret.odd >>"}).failed.endswith("Invalid header value b'a\\n***'")
+    assert asked(f"{web}/", headers={"X": "<< secret.none >>"}).failed.startswith("there is no secret none")
+    assert asked("/", connection="nowhere").failed.startswith("/: there is no connection nowhere")
 
 
 # ---------------------------------------------------------------------------------------------------------- the process

@@ -1,38 +1,62 @@
-"""An address that answers as it should."""
+"""An address that answers as it should, asked as an http step asks."""
 
 from __future__ import annotations
 
-import http.client
-import urllib.error
-import urllib.request
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, Iterator, Mapping, Tuple
 from urllib.parse import urlsplit
 
+from runner.clients import Client, ClientError
 from runner.clients.probes import Seen
+from runner.errors import EnvironmentFault, RunnerError
 
-TIMEOUT_SECONDS, MOST_BYTES = 20.0, 1 << 20
+TIMEOUT, MOST_BYTES = "20s", 1 << 20
 
 
 def lane(probe: Mapping[str, Any]) -> Tuple[str, int]:
-    return f"http {urlsplit(probe['http']).netloc}", 2
+    return f"http {probe.get('connection') or urlsplit(probe['http']).netloc}", 2
 
 
 def look(probe: Mapping[str, Any], memory: Dict[str, Any]) -> Seen:
-    address, wanted = probe["http"], int(probe.get("status", 200))
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    from runner.clients import http  # here: most probers never ask a web server
+
+    body = {"url": probe["http"], "timeout": TIMEOUT, **{key: probe[key] for key in ("connection", "headers") if key in probe}}
+    client = Client({"body": body, "pipeline_folder": probe.get("cwd", "/")}, probe.get("env") or {})
     try:
-        with opener.open(urllib.request.Request(address, headers=dict(probe.get("headers") or {})), timeout=TIMEOUT_SECONDS) as answer:
-            status, text = answer.status, answer.read(MOST_BYTES).decode("utf-8", "replace")
-    except urllib.error.HTTPError as error:
-        with error:
-            status, text = error.code, error.read(MOST_BYTES).decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        return Seen(missing=f"{address}: {getattr(reason, 'strerror', None) or reason or type(error).__name__}")
-    except ValueError as error:
-        return Seen(failed=f"{address}: {error}")
+        request = http.Request(client)
+        request.say = lambda text: None  # what is printed here is for the engine
+        with http.exchange(request) as answer:
+            return _judge(probe, answer.status, answer.some(MOST_BYTES), client)
+    except ClientError as error:
+        said = _masked(f"{probe['http']}: {error.message}", client)
+        return Seen(failed=said) if error.final else Seen(missing=said)
+    except RunnerError as error:
+        return Seen(missing=error.message) if isinstance(error, EnvironmentFault) else Seen(failed=error.message)
+
+
+def _judge(probe: Mapping[str, Any], status: int, data: bytes, client: Client) -> Seen:
+    wanted = int(probe.get("status", 200))
     if status != wanted:
-        return Seen(missing=f"{address} answers {status}, not {wanted}")
-    if probe.get("contains") and probe["contains"] not in text:
-        return Seen(missing=f"{address} answers without {probe['contains']!r}")
+        return Seen(missing=f"{probe['http']} answers {status}, not {wanted}")
+    if probe.get("contains") and probe["contains"] not in data.decode("utf-8", "replace"):
+        return Seen(missing=f"{probe['http']} answers without {probe['contains']!r}")
     return Seen(ready={"status": status})
+
+
+def _masked(text: str, client: Client) -> str:
+    """A server or a driver may repeat what it was given, and this goes into the database."""
+    from runner.site.masking import Masker
+
+    masker = Masker(_hidden(client))
+    return (masker.feed(text.encode("utf-8", "surrogateescape")) + masker.flush()).decode("utf-8", "replace")
+
+
+def _hidden(client: Client) -> Iterator[str]:
+    from runner.site import connections, secrets
+
+    body = client.request["body"]
+    try:
+        yield from secrets.get_all(sorted(secrets.named(body)), client.home, client.environ).values()
+        if "connection" in body:
+            yield from connections.hidden_values(body["connection"], client.home, client.environ)
+    except RunnerError:
+        pass  # then nothing of them was sent
