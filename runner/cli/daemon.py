@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from datetime import datetime, timedelta
-from typing import Any, Dict, List, Optional, Tuple
+from datetime import timezone
+from typing import Any, Mapping
 
 import click
 
-from runner import daemonlock, model, mounts
+from runner import daemonlock
 from runner.cli.app import App
 from runner.config import DEFAULT_LISTEN
-from runner.errors import Conflict, EnvironmentFault, NotFound
+from runner.errors import Conflict, NotFound
 
 WAIT_SECONDS = 0.1
-STATES = ("OK", "WARNING", "CRITICAL")  # the exit codes of Nagios' plugins: 0, 1, 2
-RECENT = timedelta(days=1)  # failures within it count
 
 
 @click.group(invoke_without_command=True)
@@ -95,70 +93,24 @@ def health(app: App, as_json):
     Broken: no daemon, one that hangs, a disk too full to begin anything. To look at: files with faults, schedules that
     cannot be worked out, runs that failed within a day and were not repaired, alerts that do not arrive.
     """
-    facts = _facts(app)
-    found = _findings(facts)
-    worst = max((level for level, _ in found), default=0)
+    from runner.facts import health as facts
+
+    return show_health(app, facts.judged(facts.facts(app, app.store_if_any())), as_json)
+
+
+def show_health(app: App, found: Mapping[str, Any], as_json: bool) -> int:
+    """How a site is, as `facts` tells of it, and its exit code."""
+    from runner.facts.health import STATES
+
+    worst = STATES.index(found["state"])
     if as_json:
-        app.out_json({"state": STATES[worst], "findings": [{"level": STATES[level], "text": text} for level, text in found], **facts})
+        app.out_json(found)
         return worst
-    words = "; ".join(text for _, text in sorted(found, key=lambda each: -each[0])) or _all_well(facts)
-    app.out(f"RUNNER {STATES[worst]} - {words} | running={facts['running']} queued={facts['queued']} failed={len(facts['failed'])} free={facts['free']}B")
+    words = "; ".join(each["text"] for each in sorted(found["findings"], key=lambda each: -STATES.index(each["level"]))) or _all_well(found)
+    app.out(f"RUNNER {found['state']} - {words} | running={found['running']} queued={found['queued']} failed={len(found['failed'])} free={found['free']}B")
     return worst
 
 
-def _facts(app: App) -> Dict[str, Any]:
-    now = app.clock.now()
-    alive = daemonlock.look(app.config.home)
-    store = app.store_if_any()
-    rows = store.pipelines.all() if store else []
-    counts = store.open_counts() if store else {}
-    return {
-        "daemon": {"pid": alive.pid, "since": alive.since, "version": alive.version, "beat_age": round(now.timestamp() - alive.beat, 1)} if alive else None,
-        "running": counts.get("running", 0), "queued": counts.get("queued", 0),
-        "failed": [run.name for run in _failed(store, now)] if store else [],
-        "faulty": [row.name for row in rows if row.problem and not row.gone_at],
-        "broken": [row.name for row in rows if row.broken and not row.gone_at],
-        "free": mounts.free_bytes(app.config.home) if os.path.isdir(app.config.home) else 0,
-        "blocked": (alive.blocked if alive else "") or (mounts.disk_reason(app.config.home, app.config.min_free) if os.path.isdir(app.config.home) else ""),
-        "alerts": _alerts(app, store, now),
-        "next_due": min((row.next_due for row in rows if row.next_due), default=None),
-    }
-
-
-def _alerts(app: App, store, now: datetime) -> List[str]:
-    """Channels that do not deliver, or a fault of their file."""
-    from runner.alerts import channels, summary
-
-    try:
-        channels.load(app.config.home)
-    except EnvironmentFault as error:
-        return [error.message]
-    return summary.troubles(store, now) if store else []
-
-
-def _failed(store, now: datetime) -> List[model.Run]:
-    """Failed within a day, and still the last word of their pipeline's date."""
-    return [run for run in store.recent_runs(None, "failed", 200) if run.ended_at and now - run.ended_at < RECENT]
-
-
-def _findings(facts: Dict[str, Any]) -> List[Tuple[int, str]]:
-    """(level, words) of whatever is not as it should be."""
-    out: List[Tuple[int, str]] = []
-    alive: Optional[Dict[str, Any]] = facts["daemon"]
-    if alive is None:
-        out.append((2, "no daemon runs: nothing starts by itself; type: runner daemon"))
-    elif alive["beat_age"] > daemonlock.HUNG_SECONDS:
-        out.append((2, f"the daemon (pid {alive['pid']}) has not turned for {alive['beat_age']:.0f} s"))
-    if facts["blocked"]:
-        out.append((2, facts["blocked"]))
-    for level, key, words in ((1, "broken", "schedule broken"), (1, "faulty", "file with faults"), (1, "failed", "failed")):
-        names = facts[key]
-        if names:
-            out.append((level, f"{words}: {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")))
-    out += [(1, text) for text in facts["alerts"]]
-    return out
-
-
-def _all_well(facts: Dict[str, Any]) -> str:
-    due = facts["next_due"]
-    return f"daemon pid {facts['daemon']['pid']} since {facts['daemon']['since']}" + (f", next due {due:%Y-%m-%d %H:%M} UTC" if due else "")
+def _all_well(found: Mapping[str, Any]) -> str:
+    due = found["next_due"]
+    return f"daemon pid {found['daemon']['pid']} since {found['daemon']['since']}" + (f", next due {due.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC" if due else "")

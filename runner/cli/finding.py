@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from zoneinfo import ZoneInfo
 
 from runner import model
 from runner.cli.app import SUFFIXES, App
@@ -25,8 +24,3 @@ def find_run(app: App, store, text: str) -> model.Run:
     if text in app.pipeline_names() or text.endswith(SUFFIXES):
         raise NotFound(f"pipeline {pipeline} never ran", f"type: runner run {text}")
     return store.run(text)  # which names near ones
-
-
-def zone_of(run: model.Run) -> ZoneInfo:
-    """The zone in which a run's moments are shown: its own."""
-    return ZoneInfo(run.date.timezone)

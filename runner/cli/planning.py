@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from typing import List, Tuple
+from typing import Any, List, Mapping, Sequence, Tuple
 
 import click
 
-from runner import model
 from runner.cli import table
 from runner.cli.app import App
 from runner.cli.completion import complete_pipeline
@@ -93,29 +92,22 @@ def _told(probe) -> List[Tuple[str, str]]:
 @click.pass_obj
 def next_(app: App, pipeline, count, after, as_json):
     """The next times PIPELINE is due, each with its date (ds) and data interval."""
-    from runner import acts, schedule
+    from runner import acts
+    from runner.facts import pipelines
 
     spec = app.pipeline(pipeline)
     moment = acts.date_for(spec, after, app.clock.now()).due if after else app.clock.now()
-    rows = []
-    while spec.schedule and len(rows) < count:
-        moment = schedule.next_due(spec.schedule, moment)
-        if moment is None:
-            break
-        rows.append(schedule.date_of(spec.schedule, spec.logical_date, spec.timezone, moment))
-    if as_json:
-        app.out_json([{"due_at": d.due, "ds": f"{d.logical:%Y-%m-%d}", "logical_date": d.logical, "data_interval_start": d.interval_start,
-                       "data_interval_end": d.interval_end} for d in rows])
-        return 0
-    if not rows:
-        app.say(f"{spec.name} has no schedule: it runs when you say so" if not spec.schedule else f"{spec.name} is never due again")
-    for line in table.columns(("due", "ds", "interval"), [_next_row(d) for d in rows]):
-        app.out(line)
+    show_times(app, spec.name, bool(spec.schedule), [pipelines.as_date(date) for date in pipelines.times(spec, moment, count)], as_json)
     return 0
 
 
-def _next_row(date: model.LogicalDate):
-    return (
-        date.due.strftime("%Y-%m-%d %H:%M %Z"), date.logical.strftime("%Y-%m-%d"),
-        f"{date.interval_start:%Y-%m-%d %H:%M} .. {date.interval_end:%Y-%m-%d %H:%M}",
-    )
+def show_times(app: App, name: str, scheduled: bool, found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Times at which a pipeline is due, as `facts` tells of them."""
+    if as_json:
+        app.out_json(found)
+        return
+    if not found:
+        app.say(f"{name} is never due again" if scheduled else f"{name} has no schedule: it runs when you say so")
+    rows = [(f"{each['due_at']:%Y-%m-%d %H:%M %Z}", each["ds"], f"{each['data_interval_start']:%Y-%m-%d %H:%M} .. {each['data_interval_end']:%Y-%m-%d %H:%M}") for each in found]
+    for line in table.columns(("due", "ds", "interval"), rows):
+        app.out(line)

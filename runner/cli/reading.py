@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import sys
 from datetime import datetime
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from zoneinfo import ZoneInfo
 
 import click
 
-from runner import __version__, daemonlock, logtail, model, ownership, standing
-from runner.asjson import run_json
+from runner import __version__, logtail, model, standing
 from runner.cli import table
 from runner.cli.app import SUFFIXES, App
 from runner.cli.completion import complete_pipeline, complete_run
 from runner.cli.duecache import DueCache
-from runner.cli.finding import find_run, zone_of
-from runner.clock import from_text
-from runner.errors import InvalidPipeline
+from runner.cli.finding import find_run
 from runner.spec import folder
-from runner.spec.report import brief_place
-from runner.standing import is_worked_on, shown_state
+from runner.standing import shown_state
 
 _json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 LOG_LINES = 10  # of each failed step
@@ -44,72 +39,59 @@ def _limit() -> Optional[int]:
 # ----------------------------------------------------------------------------------------------------------------- list
 
 
-class Entry(NamedTuple):
-    """One pipeline file, good or not."""
-
-    file: folder.FileReport
-    due: Optional[datetime]  # the next time, in the pipeline's zone
-    last: Optional[sqlite3.Row]  # its newest run
-    last_state: str
-    row: Optional[model.PipelineRow] = None  # what the daemon knows of it
-    held: str = ""  # by whom, when the whole of it is held
-
-
 @click.command(name="list")
 @_json
 @click.pass_obj
 def list_(app: App, as_json):
     """The pipelines of the folder: schedule, next time, last run; files with faults too."""
-    entries = list(_entries(app))
+    from runner.facts import health, pipelines
+
+    show_list(app, [pipelines.as_entry(entry) for entry in _entries(app)], health.daemon(app), as_json)
+
+
+def show_list(app: App, entries: Sequence[Mapping[str, Any]], daemon: Optional[Dict[str, Any]], as_json: bool) -> None:
+    """The pipelines, as `facts` tells of them; `daemon`: the one that starts them."""
     if as_json:
-        app.out_json([_entry_json(entry) for entry in entries])
+        app.out_json(entries)
         return
     if not entries:
         app.say(f"there is no pipeline in {app.config.pipelines}; put a .yaml file there, or give a path: runner run FILE")
         return
     app.out("\n".join(_list_lines(entries)))
-    for line in _list_remarks(app, entries):
+    for line in _list_remarks(entries, daemon):
         app.say("  " + line)
 
 
-def _list_remarks(app: App, entries: Sequence[Entry]) -> Iterator[str]:
+def _list_remarks(entries: Sequence[Mapping[str, Any]], daemon: Optional[Dict[str, Any]]) -> Iterator[str]:
     """What a person should know below the table."""
-    broken = sum(not entry.file.good for entry in entries)
+    from runner.facts import health
+
+    broken = [entry for entry in entries if entry["problem"]]
     if broken:
-        yield f"{broken} with faults: runner check   says all of them" + (
-            "; their last good versions stay scheduled" if any(entry.row and entry.row.next_due for entry in entries if not entry.file.good) else "")
+        yield f"{len(broken)} with faults: runner check   says all of them" + ("; their last good versions stay scheduled" if any(entry["next_due"] for entry in broken) else "")
     for entry in entries:
-        if entry.row and entry.row.broken:
-            yield f"{entry.file.name}: {entry.row.broken}"
-    if not any(entry.file.summary and entry.file.summary["schedule"] for entry in entries):
-        return
-    daemon = daemonlock.look(app.config.home)
-    if daemon is None:
-        yield "no daemon runs: nothing starts by itself; type: runner daemon"
-    elif app.clock.now().timestamp() - daemon.beat > daemonlock.HUNG_SECONDS:
-        yield f"the daemon (pid {daemon.pid}) hangs: it has not turned for {app.clock.now().timestamp() - daemon.beat:.0f} s"
-    elif daemon.blocked:
-        yield f"the daemon lets nothing begin: {daemon.blocked}"
+        if entry["broken"]:
+            yield f"{entry['name']}: {entry['broken']}"
+    words = health.words_of(daemon)
+    if words and any(entry["schedule"] for entry in entries):
+        yield words
 
 
-def _list_lines(entries: Sequence[Entry]) -> Iterator[str]:
+def _list_lines(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The good ones as a table, below it the others, each with its first fault."""
-    limit, broken = _limit(), [entry.file for entry in entries if not entry.file.good]
-    rows = [_entry_row(entry) for entry in entries if entry.file.good]
+    limit, broken = _limit(), [entry for entry in entries if entry["problem"]]
+    rows = [_entry_row(entry) for entry in entries if not entry["problem"]]
     yield from table.columns(("pipeline", "schedule", "next due", "last run", "owner", "tags"), rows, limit)
     if rows and broken:
         yield ""
-    cells = [(file.name, f"{click.style('x', fg='red')} {table.one_line(_first_fault(file))}") for file in broken]
+    cells = [(entry["name"], f"{click.style('x', fg='red')} {table.one_line(entry['problem'])}") for entry in broken]
     yield from table.columns(("with faults", "the first"), cells, limit)
 
 
-def _first_fault(file: folder.FileReport) -> Optional[str]:
-    errors = [problem for problem in file.problems if problem.severity == "error"]
-    return f"{brief_place(errors[0], file.path)}: {errors[0].message}" if errors else None
-
-
-def _entries(app: App) -> Iterator[Entry]:
+def _entries(app: App) -> Iterator[Any]:
     """From the folder's cache, the cache of due times and one query: no file is read that has not changed."""
+    from runner.facts.pipelines import Entry
+
     config = app.config
     if not os.path.isdir(config.pipelines):
         return
@@ -119,8 +101,9 @@ def _entries(app: App) -> Iterator[Entry]:
     known = {row.name: row for row in store.pipelines.all()} if store else {}
     holds = store.pipelines.holds() if store else {}
     for file in folder.check_paths([config.pipelines], config, config.check_cache):
-        row = store.db.one("last_run_of", pipeline=file.name) if store else None
-        yield Entry(file, _due(app, file, cache, now), row, _last_state(app, row), known.get(file.name), holds.get(file.name, {}).get("", ""))
+        last, row = store.last_run_of(file.name) if store else None, known.get(file.name)
+        due = _due(app, file, cache, now) if file.good else row.next_due if row else None
+        yield Entry(file, due, last, shown_state(app, last) if last else "", row, holds.get(file.name, {}).get("", ""))
     cache.save()
 
 
@@ -140,41 +123,15 @@ def _find_due(app: App, path: str, now: datetime) -> Optional[datetime]:
     return schedule.next_due(spec.schedule, now) if spec.schedule else None
 
 
-def _last_state(app: App, row: Optional[sqlite3.Row]) -> str:
-    if row is None:
-        return ""
-    if row["state"] == "running" and not ownership.is_alive(app.config.engines_folder, row["engine"]):
-        return "interrupted"
-    return row["state"]
-
-
-def _entry_row(entry: Entry) -> Sequence[str]:
-    about: Mapping[str, Any] = entry.file.summary or {}
-    last = f"{table.signed(entry.last_state)} {entry.last['name'].partition('@')[2]}" if entry.last else ""
-    due = f"{entry.due:%Y-%m-%d %H:%M %Z}" if entry.due else ("never again" if about.get("schedule") else "")
-    if entry.held:
+def _entry_row(entry: Mapping[str, Any]) -> Sequence[str]:
+    run = entry["last_run"]
+    last = f"{table.signed('interrupted' if run['interrupted'] else run['state'])} {run['name'].partition('@')[2]}" if run else ""
+    due = f"{entry['next_due']:%Y-%m-%d %H:%M %Z}" if entry["next_due"] else ("never again" if entry["schedule"] else "")
+    if entry["held"]:
         due = "held"
-    elif entry.row and entry.row.paused_by:
-        due = f"paused by {entry.row.paused_by}"
-    return (entry.file.name, about.get("schedule") or "", due, last, table.one_line(about.get("owner", "")), ", ".join(about.get("tags", ())))
-
-
-def _entry_json(entry: Entry) -> Dict[str, Any]:
-    file, last = entry.file, entry.last
-    about: Mapping[str, Any] = file.summary or {}
-    return {
-        "name": file.name, "path": file.path, "problem": _first_fault(file), "schedule": about.get("schedule"),
-        "timezone": about.get("timezone"), "next_due": entry.due, "held": entry.held or None,
-        "paused_by": entry.row.paused_by if entry.row else None, "pause_reason": entry.row.pause_reason if entry.row else "",
-        "broken": entry.row.broken or None if entry.row else None, "owner": about.get("owner", ""), "tags": list(about.get("tags", ())),
-        "description": about.get("description", ""),
-        "last_run": {"name": last["name"], "state": last["state"], "interrupted": entry.last_state == "interrupted",
-                     "ended_at": _own_time(last["ended_at"], last["timezone"])} if last else None,
-    }
-
-
-def _own_time(text: Optional[str], zone: str) -> Optional[datetime]:
-    return from_text(text).astimezone(ZoneInfo(zone)) if text else None
+    elif entry["paused_by"]:
+        due = f"paused by {entry['paused_by']}"
+    return (entry["name"], entry["schedule"] or "", due, last, table.one_line(entry["owner"]), ", ".join(entry["tags"]))
 
 
 # ----------------------------------------------------------------------------------------------------------------- runs
@@ -188,24 +145,36 @@ def _own_time(text: Optional[str], zone: str) -> Optional[datetime]:
 @click.pass_obj
 def runs(app: App, pipeline, state, count, as_json):
     """The latest runs, newest first; of PIPELINE when one is named."""
+    from runner.facts import runs as facts
+
     store = app.store_if_any()
     if pipeline and pipeline.endswith(SUFFIXES):
         pipeline = os.path.splitext(os.path.basename(pipeline))[0]
     found = store.recent_runs(pipeline, state, count) if store else []
-    if as_json:
-        app.out_json([_run_json(app, run) for run in found])
-        return
-    if not found:
+    if not found and not as_json:
         _say_no_runs(app, pipeline, state)
+        return
+    told = [facts.brief(app, run) for run in found]
+    show_runs(app, told, {} if as_json else {run.name: standing.waits(app, store, run) for run in found}, as_json)
+
+
+def show_runs(app: App, found: Sequence[Mapping[str, Any]], waits: Mapping[str, str], as_json: bool) -> None:
+    """Runs, as `facts` tells of them; `waits`: why those do not begin that do not."""
+    if as_json:
+        app.out_json(found)
         return
     now = app.clock.now()
     rows = [
-        (run.name, table.signed(shown_state(app, run)), table.moment(run.started_at or run.created_at, zone_of(run)),
-         table.elapsed(run.started_at, run.ended_at, now), run.trigger, table.one_line(run.reason or standing.waits(app, store, run)))
+        (run["name"], table.signed(state_of(run)), table.moment(run["started_at"] or run["created_at"], ZoneInfo(run["timezone"])),
+         table.elapsed(run["started_at"], run["ended_at"], now), run["trigger"], table.one_line(run["reason"] or waits.get(run["name"], "")))
         for run in found
     ]
     app.out("\n".join(table.columns(("run", "state", "started", "took", "trigger", "reason"), rows, _limit())))
-    app.say(f"  runner status {found[0].name}   shows a run step by step")
+    app.say(f"  runner status {found[0]['name']}   shows a run step by step")
+
+
+def state_of(run: Mapping[str, Any]) -> str:
+    return "interrupted" if run["interrupted"] else run["state"]
 
 
 def _say_no_runs(app: App, pipeline: Optional[str], state: Optional[str]) -> None:
@@ -216,18 +185,6 @@ def _say_no_runs(app: App, pipeline: Optional[str], state: Optional[str]) -> Non
 
         near = difflib.get_close_matches(pipeline, app.pipeline_names(), 1, 0.5)
         app.say(f"  nor is there a pipeline of that name{': did you mean ' + near[0] + '?' if near else ''}")
-
-
-def _run_json(app: App, run: model.Run, rows: Sequence[model.StepRun] = ()) -> Dict[str, Any]:
-    """A run for programs; its moments in its own zone."""
-    out = run_json(run, rows)
-    if not rows:
-        del out["steps"]
-    out["interrupted"] = shown_state(app, run) == "interrupted"
-    zone = zone_of(run)
-    for part in [out] + out.get("steps", []):
-        part.update({key: value.astimezone(zone) for key, value in part.items() if hasattr(value, "astimezone")})
-    return out
 
 
 # --------------------------------------------------------------------------------------------------------------- status
@@ -242,46 +199,48 @@ def status(app: App, run_name, as_json):
 
     RUN is a run's name, a pipeline's name for its newest run, or `latest`.
     """
+    from runner.facts import runs as facts
+
     store = app.store()
     run = find_run(app, store, run_name)
-    rows = store.step_runs(run.id)
-    waits = standing.waits(app, store, run)
+
+    def last_lines(step: str) -> Tuple[Optional[Mapping[str, Any]], List[str]]:
+        attempts = facts.attempts(store, run, step)
+        return (attempts[-1], logtail.last_lines(os.path.join(store.attempts(run.id, step)[-1].folder, "log"), LOG_LINES)) if attempts else (None, [])
+
+    show_status(app, facts.whole(app, store, run), last_lines, as_json)
+
+
+def show_status(app: App, run: Mapping[str, Any], last_lines: Callable[[str], Tuple[Optional[Mapping[str, Any]], List[str]]], as_json: bool) -> None:
+    """A run, as `facts` tells of it; `last_lines`: of a step, its last attempt and how its log ends."""
     if as_json:
-        out = _run_json(app, run, rows)
-        out["waits"] = waits or None
-        reasons = standing.steps_wait(app, store, run, rows)
-        for step in out["steps"]:
-            step["waits"] = reasons.get(step["id"]) or None
-        notes = standing.notes(store, run, rows)
-        for step in out["steps"]:
-            step["note"] = notes.get(step["id"])
-        out["worked_on_by"] = ownership.about(app.config.engines_folder, run.engine) if is_worked_on(app, run) else None
-        app.out_json(out)
+        app.out_json(run)
         return
-    failed = _failed(app, store, run, rows)
-    notes = {**standing.steps_wait(app, store, run, rows), **standing.notes(store, run, rows)}
-    app.out("\n".join([*_header(app, store, run, waits), "", *_steps(app, run, rows, notes), *_failed_logs(store, run, failed)]))
-    for line in _what_next(app, run, failed):
+    failed = sorted((step for step in run["steps"] if step["state"] == "failed"), key=lambda step: step["allow_failure"])
+    names = [step["id"] for step in failed]
+    app.out("\n".join([*_header(app, run), "", *_steps(app, run), *_failed_logs(names, last_lines)]))
+    for line in _what_next(run, names):
         app.say("  " + line)
 
 
-def _header(app: App, store, run: model.Run, waits: str) -> Iterator[str]:
-    zone, shown, date = zone_of(run), shown_state(app, run), run.date
-    yield f"{click.style(run.name, bold=True)}  {table.signed(shown)}" + (f"  {table.one_line(run.reason)}" if run.reason else "")
-    yield f"  date      {date.logical:%Y-%m-%d}  (ts {date.logical.isoformat()})"
-    yield f"  interval  {date.interval_start:%Y-%m-%d %H:%M} .. {date.interval_end:%Y-%m-%d %H:%M} {date.interval_end:%Z}"
-    yield f"  trigger   {run.trigger}"
-    if waits:
-        yield f"  waits     {waits}"
-    if run.params:
-        yield "  params    " + "  ".join(f"{name}={table.one_line(_as_typed(value))}" for name, value in run.params.items())
-    if run.only:
-        yield f"  only      {', '.join(run.only)}"
-    began = f"{table.moment(run.started_at, zone)} {run.started_at.astimezone(zone):%Z}" if run.started_at else "not yet"
-    took = table.elapsed(run.started_at, run.ended_at, app.clock.now())
-    yield f"  started   {began}" + (f", {'took' if run.ended_at else 'since'} {took}" if took else "")
-    if run.state not in model.RUN_TERMINAL and (run.state == "running" or run.engine):
-        yield "  process   " + _worker(app, run, shown)
+def _header(app: App, run: Mapping[str, Any]) -> Iterator[str]:
+    zone, shown = ZoneInfo(run["timezone"]), state_of(run)
+    begin, end = run["data_interval_start"], run["data_interval_end"]
+    yield f"{click.style(run['name'], bold=True)}  {table.signed(shown)}" + (f"  {table.one_line(run['reason'])}" if run["reason"] else "")
+    yield f"  date      {run['ds']}  (ts {run['logical_date'].isoformat()})"
+    yield f"  interval  {begin:%Y-%m-%d %H:%M} .. {end:%Y-%m-%d %H:%M} {end:%Z}"
+    yield f"  trigger   {run['trigger']}"
+    if run["waits"]:
+        yield f"  waits     {run['waits']}"
+    if run["params"]:
+        yield "  params    " + "  ".join(f"{name}={table.one_line(_as_typed(value))}" for name, value in run["params"].items())
+    if run["only"]:
+        yield f"  only      {', '.join(run['only'])}"
+    began = f"{table.moment(run['started_at'], zone)} {run['started_at'].astimezone(zone):%Z}" if run["started_at"] else "not yet"
+    took = table.elapsed(run["started_at"], run["ended_at"], app.clock.now())
+    yield f"  started   {began}" + (f", {'took' if run['ended_at'] else 'since'} {took}" if took else "")
+    if run["state"] not in model.RUN_TERMINAL and (run["state"] == "running" or run["owner"]):
+        yield "  process   " + _worker(run, shown)
 
 
 def _as_typed(value: Any) -> str:
@@ -289,69 +248,54 @@ def _as_typed(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _worker(app: App, run: model.Run, shown: str) -> str:
-    if is_worked_on(app, run):
-        return ownership.about(app.config.engines_folder, run.engine) + (", asked to stop" if run.stop_requested else "")
+def _worker(run: Mapping[str, Any], shown: str) -> str:
+    if run["worked_on_by"]:
+        return run["worked_on_by"] + (", asked to stop" if run["stop_requested"] else "")
     return "the one that worked on it died; its steps may still run" if shown == "interrupted" else "nobody works on it"
 
 
-def _steps(app: App, run: model.Run, rows: Sequence[model.StepRun], notes: Mapping[str, str]) -> List[str]:
-    zone, now = zone_of(run), app.clock.now()
+def _steps(app: App, run: Mapping[str, Any]) -> List[str]:
+    zone, now = ZoneInfo(run["timezone"]), app.clock.now()
     cells = []
-    for row in rows:
-        note = table.one_line(row.reason or notes.get(row.step, ""))
-        if row.retry_at:
-            note += f"{'; ' if note else ''}next try {row.retry_at.astimezone(zone):%H:%M:%S}"
+    for step in run["steps"]:
+        note = table.one_line(step["reason"] or step["note"] or step["waits"] or "")
+        if step["retry_at"]:
+            note += f"{'; ' if note else ''}next try {step['retry_at'].astimezone(zone):%H:%M:%S}"
         cells.append((
-            row.step, table.signed(row.state), table.elapsed(row.started_at, row.ended_at, now),
-            str(row.tries) if row.tries else "", note,
+            step["id"], table.signed(step["state"]), table.elapsed(step["started_at"], step["ended_at"], now), str(step["tries"]) if step["tries"] else "", note,
         ))
     return table.columns(("step", "state", "took", "tries", "reason"), cells, _limit())
 
 
-def _failed(app: App, store, run: model.Run, rows: Sequence[model.StepRun]) -> List[str]:
-    """The failed steps; those that made the run fail first, before those that are allowed to."""
-    failed = [row.step for row in rows if row.state == "failed"]
-    if len(failed) < 2:
-        return failed
-    from runner.definitions import Definitions
-
-    try:
-        allowed = {step.id for step in Definitions(store, app.site()).of(run).steps if step.allow_failure}
-    except InvalidPipeline:  # a text of an older version
-        return failed
-    return sorted(failed, key=lambda step: step in allowed)
-
-
-def _failed_logs(store, run: model.Run, failed: Sequence[str]) -> Iterator[str]:
+def _failed_logs(failed: Sequence[str], last_lines: Callable[[str], Tuple[Optional[Mapping[str, Any]], List[str]]]) -> Iterator[str]:
     for step in failed[:FAILED_SHOWN]:
-        attempts = store.attempts(run.id, step)
-        lines = logtail.last_lines(os.path.join(attempts[-1].folder, "log"), LOG_LINES) if attempts else []
-        if lines:
+        attempt, lines = last_lines(step)
+        if attempt and lines:
             yield ""
-            yield click.style(f"==> {step} (attempt {attempts[-1].number}, {attempts[-1].reason or 'failed'}) <==", fg="red", bold=True)
+            yield click.style(f"==> {step} (attempt {attempt['number']}, {attempt['reason'] or 'failed'}) <==", fg="red", bold=True)
             yield from (table.brief(line, table.LINE) for line in lines)
     if len(failed) > FAILED_SHOWN:
         yield ""
         yield f"... and {len(failed) - FAILED_SHOWN} more failed steps"
 
 
-def _what_next(app: App, run: model.Run, failed: Sequence[str]) -> Iterator[str]:
-    if run.state in model.RUN_TERMINAL:
+def _what_next(run: Mapping[str, Any], failed: Sequence[str]) -> Iterator[str]:
+    name = run["name"]
+    if run["state"] in model.RUN_TERMINAL:
         if failed:
-            yield f"runner logs {run.name} {failed[0]}   what it printed"
-        if run.state != "success":
-            yield f"runner rerun {run.name} --failed   again, what failed or never ran"
+            yield f"runner logs {name} {failed[0]}   what it printed"
+        if run["state"] != "success":
+            yield f"runner rerun {name} --failed   again, what failed or never ran"
         else:
-            yield f"runner logs {run.name}   what the steps printed"
-    elif is_worked_on(app, run):
-        yield f"runner logs {run.name} -f   watch it"
-        yield f"runner stop {run.name}   end it"
-    elif run.state == "queued" and not run.engine:
-        yield f"runner stop {run.name}   takes it out of the queue"
+            yield f"runner logs {name}   what the steps printed"
+    elif run["worked_on_by"]:
+        yield f"runner logs {name} -f   watch it"
+        yield f"runner stop {name}   end it"
+    elif run["state"] == "queued" and not run["owner"]:
+        yield f"runner stop {name}   takes it out of the queue"
     else:
-        yield f"runner rerun {run.name} --resume   finish it: what still runs is adopted, what ended stays"
-        yield f"runner stop {run.name}   end it"
+        yield f"runner rerun {name} --resume   finish it: what still runs is adopted, what ended stays"
+        yield f"runner stop {name}   end it"
 
 
 # ----------------------------------------------------------------------------------------------------------------- show
@@ -367,13 +311,19 @@ def show(app: App, pipeline, merged, as_json):
     if merged:
         _show_merged(app, app.pipeline_path(pipeline), as_json)
         return
-    spec = app.pipeline(pipeline)
+    from runner.facts import pipelines
+
+    show_pipeline(app, pipeline, pipelines.as_shown(app.pipeline(pipeline)), as_json)
+
+
+def show_pipeline(app: App, pipeline: str, found: Mapping[str, Any], as_json: bool) -> None:
+    """A pipeline, as `facts` tells of it."""
     if as_json:
-        app.out_json(_pipeline_json(spec))
+        app.out_json(found)
         return
-    app.out("\n".join([*_about(spec), "", *_step_table(spec)]))
-    if spec.doc_md:
-        app.out("\n" + spec.doc_md.rstrip())
+    app.out("\n".join([*_about(found), "", *_step_table(found["steps"])]))
+    if found["doc_md"]:
+        app.out("\n" + found["doc_md"].rstrip())
     app.say(f"  runner plan {pipeline}   every command   runner next {pipeline}   when it is due")
 
 
@@ -388,87 +338,41 @@ def _show_merged(app: App, path: str, as_json: bool) -> None:
     app.out(flat.text(loaded, path).rstrip("\n"))
 
 
-def _about(spec: model.Pipeline) -> Iterator[str]:
-    yield click.style(spec.name, bold=True) + (f"  {table.one_line(spec.description)}" if spec.description else "")
-    yield f"  file      {spec.path}"
-    yield f"  schedule  {spec.schedule.text if spec.schedule else 'none: it runs when you say so'}  ({spec.timezone})"
-    for name, value in (("owner", spec.owner), ("tags", ", ".join(spec.tags))):
+def _about(found: Mapping[str, Any]) -> Iterator[str]:
+    yield click.style(found["name"], bold=True) + (f"  {table.one_line(found['description'])}" if found["description"] else "")
+    yield f"  file      {found['path']}"
+    yield f"  schedule  {found['schedule'] or 'none: it runs when you say so'}  ({found['timezone']})"
+    for name, value in (("owner", found["owner"]), ("tags", ", ".join(found["tags"]))):
         if value:
             yield f"  {name:<9} {value}"
-    limits = [f"max_active_runs {spec.max_active_runs}", f"catchup {spec.catchup}"]
-    if spec.timeout:
-        limits.append(f"timeout {table.duration(spec.timeout)}")
-    if spec.deadline:
-        limits.append(f"deadline {spec.deadline.text}")
+    limits = [f"max_active_runs {found['max_active_runs']}", f"catchup {found['catchup']}"]
+    if found["timeout"]:
+        limits.append(f"timeout {table.duration(found['timeout'])}")
+    if found["deadline"]:
+        limits.append(f"deadline {found['deadline']}")
     yield f"  limits    {', '.join(limits)}"
-    if spec.tell:
-        yield "  tells     " + "; ".join(f"{event}: {', '.join((*tell.channels, *(['a hook'] if tell.bash else []))) or 'nobody'}" for event, tell in spec.tell.items())
-    for number, param in enumerate(spec.params.values()):
-        yield f"  {'params' if not number else '':<9} {_param_line(param)}"
+    tells = [(event, found[f"on_{event}"]) for event in model.EVENTS if f"on_{event}" in found]
+    if tells:
+        yield "  tells     " + "; ".join(f"{event}: {', '.join((*tell['alert'], *(['a hook'] if tell['bash'] else []))) or 'nobody'}" for event, tell in tells)
+    for number, (name, param) in enumerate(found["params"].items()):
+        yield f"  {'params' if not number else '':<9} {_param_line(name, param)}"
 
 
-def _param_line(param: model.Param) -> str:
-    line = f"{param.name}: {param.type}" + (", required" if param.required else f" = {param.default}")
-    if param.enum:
-        line += f"  (one of {', '.join(map(str, param.enum))})"
-    return line + (f"  {table.one_line(param.description)}" if param.description else "")
+def _param_line(name: str, param: Mapping[str, Any]) -> str:
+    line = f"{name}: {param['type']}" + (", required" if param["required"] else f" = {param['default']}")
+    if param["enum"]:
+        line += f"  (one of {', '.join(map(str, param['enum']))})"
+    return line + (f"  {table.one_line(param['description'])}" if param["description"] else "")
 
 
-def _step_table(spec: model.Pipeline) -> List[str]:
-    depth = _depths(spec)
+def _step_table(steps: Sequence[Mapping[str, Any]]) -> List[str]:
+    """`steps`: each behind what it needs."""
+    depth: Dict[str, int] = {}  # how many steps come before one, on its longest way
     rows = []
-    for step in _in_order(spec):
-        rule = "" if step.trigger_rule == "all_success" else step.trigger_rule
-        retries = f"{step.retry.limit} x {table.duration(step.retry.delay)}" if step.retry.limit else ""
-        when = f"when {step.when}" if step.when else ""
-        rows.append(("  " * min(depth[step.id], DEEPEST) + step.id, step.kind, ", ".join(step.needs), retries, "  ".join(filter(None, (rule, when)))))
+    for step in steps:
+        depth[step["id"]] = max((depth[need] + 1 for need in step["needs"]), default=0)
+        rule = "" if step["trigger_rule"] == "all_success" else step["trigger_rule"]
+        retries = f"{step['retries']} x {table.duration(step['retry_delay'])}" if step["retries"] else ""
+        when = f"when {step['when']}" if step["when"] else ""
+        rows.append(("  " * min(depth[step["id"]], DEEPEST) + step["id"], step["kind"], ", ".join(step["needs"]), retries, "  ".join(filter(None, (rule, when)))))
     return table.columns(("step", "kind", "needs", "retries", "rule"), rows, _limit())
-
-
-def _depths(spec: model.Pipeline) -> Dict[str, int]:
-    """How many steps come before a step, on its longest way; without recursion, as a chain may hold thousands."""
-    depth: Dict[str, int] = {}
-    for step in _in_order(spec):
-        depth[step.id] = max((depth[need] + 1 for need in step.needs), default=0)
-    return depth
-
-
-def _in_order(spec: model.Pipeline) -> List[model.Step]:
-    """Each step behind what it needs, and otherwise as in the file: a branch is followed before the next begins."""
-    waits = {step.id: len(step.needs) for step in spec.steps}
-    behind: Dict[str, List[model.Step]] = {step.id: [] for step in spec.steps}
-    for step in spec.steps:
-        for need in step.needs:
-            behind[need].append(step)
-    ready = [step for step in reversed(spec.steps) if not step.needs]
-    out = []
-    while ready:
-        step = ready.pop()
-        out.append(step)
-        for follower in reversed(behind[step.id]):
-            waits[follower.id] -= 1
-            if not waits[follower.id]:
-                ready.append(follower)
-    return out
-
-
-def _telling(said: Union[model.Pipeline, model.Step]) -> Dict[str, Any]:
-    tells = {f"on_{event}": {"alert": list(tell.channels), "bash": tell.bash} for event, tell in said.tell.items()}
-    return {"deadline": said.deadline.text if said.deadline else None, **tells}
-
-
-def _pipeline_json(spec: model.Pipeline) -> Dict[str, Any]:
-    return {
-        "name": spec.name, "path": spec.path, "description": spec.description, "owner": spec.owner, "tags": list(spec.tags),
-        "schedule": spec.schedule.text if spec.schedule else None, "timezone": spec.timezone, "logical_date": spec.logical_date,
-        "catchup": spec.catchup, "max_active_runs": spec.max_active_runs, "max_active_steps": spec.max_active_steps,
-        "depends_on_past": spec.depends_on_past, "timeout": spec.timeout, **_telling(spec),
-        "params": {name: {"type": p.type, "default": p.default, "required": p.required, "enum": list(p.enum) if p.enum else None,
-                          "description": p.description} for name, p in spec.params.items()},
-        "steps": [
-            {"id": s.id, "kind": s.kind, "needs": list(s.needs), "trigger_rule": s.trigger_rule, "when": s.when,
-             "retries": s.retry.limit, "retry_delay": s.retry.delay, "timeout": s.timeout, "allow_failure": s.allow_failure,
-             "description": s.description, "line": s.line, **_telling(s)}
-            for s in _in_order(spec)
-        ],
-    }

@@ -36,7 +36,8 @@ def daemon(app: Any) -> Optional[Dict[str, Any]]:
     alive = daemonlock.look(app.config.home)
     if alive is None:
         return None
-    return {"pid": alive.pid, "since": alive.since, "version": alive.version, "beat_age": round(app.clock.now().timestamp() - alive.beat, 1)}
+    return {"pid": alive.pid, "since": alive.since, "version": alive.version, "beat_age": round(app.clock.now().timestamp() - alive.beat, 1),
+            "blocked": alive.blocked}
 
 
 def _alerts(app: Any, store: Any, now: datetime) -> List[str]:
@@ -71,6 +72,15 @@ def findings(found: Dict[str, Any]) -> List[Tuple[int, str]]:
             out.append((level, f"{words}: {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")))
     out += [(1, text) for text in found["alerts"]]
     return out
+
+
+def words_of(found: Optional[Dict[str, Any]]) -> str:
+    """What a person should know of the daemon; "" when it is well."""
+    if found is None:
+        return "no daemon runs: nothing starts by itself; type: runner daemon"
+    if found["beat_age"] > daemonlock.HUNG_SECONDS:
+        return f"the daemon (pid {found['pid']}) hangs: it has not turned for {found['beat_age']:.0f} s"
+    return f"the daemon lets nothing begin: {found['blocked']}" if found["blocked"] else ""
 
 
 def judged(found: Dict[str, Any]) -> Dict[str, Any]:

@@ -98,7 +98,7 @@ def times(spec: model.Pipeline, after: datetime, count: int) -> List[model.Logic
 
 def as_date(date: model.LogicalDate) -> Dict[str, Any]:
     """As `runner next --json` gives each."""
-    return {"due_at": date.due, "ds": f"{date.logical:%Y-%m-%d}", "logical_date": date.logical, "data_interval_start": date.interval_start,
+    return {"due_at": date.due, "timezone": date.timezone, "ds": f"{date.logical:%Y-%m-%d}", "logical_date": date.logical, "data_interval_start": date.interval_start,
             "data_interval_end": date.interval_end}
 
 

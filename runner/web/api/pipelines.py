@@ -59,7 +59,7 @@ schemas(
         allow_failure=truth("Whether the run may succeed without it."), description=text("What it does."), line=whole("Where it stands in the file."),
         deadline=maybe(text("When it must be done.")),
     )),
-    DueTime=thing("A time at which it is due.", due_at=moment("When."), ds=text("Its date."), logical_date=moment("The moment behind ds."),
+    DueTime=thing("A time at which it is due.", due_at=moment("When."), timezone=text("Of these moments."), ds=text("Its date."), logical_date=moment("The moment behind ds."),
                   data_interval_start=moment("Of the data it is about."), data_interval_end=moment("The end of these.")),
     DueTimes=thing("The next times.", items=many(ref("DueTime"), "The nearest first.")),
     Text=thing("A file as it is.", name=text("The pipeline."), path=text("Its file, on the server."), hash=text("Of what a run of it would keep."), text=text("What stands in it.")),

@@ -15,7 +15,8 @@ from runner.web.api.ask import Ask
 from runner.web.api.operation import read, schemas
 from runner.web.api.shapes import many, maybe, moment, names, number, one_of, ref, text, thing, truth, whole
 
-_DAEMON = thing("The daemon that lives.", pid=whole("Its process."), since=text("Since when, UTC."), version=text("Its version."), beat_age=number("Seconds since it turned last."))
+_DAEMON = thing("The daemon that lives.", pid=whole("Its process."), since=text("Since when, UTC."), version=text("Its version."), beat_age=number("Seconds since it turned last."),
+                blocked=text("Why it lets nothing begin; empty: it may."))
 schemas(
     Health=thing(
         "How the site is.", state=one_of(facts.STATES, "The worst of what was found."),
