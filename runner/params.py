@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import date
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from runner import config
 from runner.errors import UsageError
@@ -25,7 +25,24 @@ def resolve(pipeline: Pipeline, given: Sequence[str], environ: Mapping[str, str]
     RUNNER_PARAM_* is read only outside of a step: a step's own environment carries those of its run, and they must
     not leak into a run that it starts.
     """
-    faults: List[str] = []
+    values, faults = judge(pipeline, given, environ)
+    words = [fault.words for fault in faults]
+    if words:
+        raise UsageError("; ".join(words) if len(words) == 1 else "\n  ".join(["parameters:", *words]))
+    return values
+
+
+class Fault(NamedTuple):
+    """Of one parameter: `message` beside its field, `words` where there is none."""
+
+    name: str
+    message: str
+    words: str
+
+
+def judge(pipeline: Pipeline, given: Sequence[str], environ: Mapping[str, str]) -> Tuple[Dict[str, Any], List[Fault]]:
+    """As `resolve`, with the faults as data."""
+    faults: List[Fault] = []
     values: Dict[str, Any] = {name: param.default for name, param in pipeline.params.items() if not param.required}
     texts: Dict[str, str] = {}
     if not config.in_step(environ):
@@ -33,21 +50,19 @@ def resolve(pipeline: Pipeline, given: Sequence[str], environ: Mapping[str, str]
     for word in given:
         name, equals, text = word.partition("=")
         if not equals:
-            faults.append(f"--param {word}: write name=value")
+            faults.append(Fault(word, "write name=value", f"--param {word}: write name=value"))
         elif name not in pipeline.params:
-            faults.append(f"--param {name}: pipeline {pipeline.name} has no such parameter{_known(pipeline, name)}")
+            said = f"pipeline {pipeline.name} has no such parameter{_known(pipeline, name)}"
+            faults.append(Fault(name, said, f"--param {name}: {said}"))
         else:
             texts[name] = text
     for name, text in texts.items():
         try:
             values[name] = check_value(pipeline.params[name], read_text(pipeline.params[name], text))
         except ValueError as error:
-            faults.append(f"--param {name}={text}: {error}")
+            faults.append(Fault(name, str(error), f"--param {name}={text}: {error}"))
     missing = [name for name in pipeline.params if name not in values and name not in texts]
-    faults += [f"parameter {name} has no default: give --param {name}=..." for name in missing]
-    if faults:
-        raise UsageError("; ".join(faults) if len(faults) == 1 else "\n  ".join(["parameters:", *faults]))
-    return values
+    return values, faults + [Fault(name, "has no default, so it must be given", f"parameter {name} has no default: give --param {name}=...") for name in missing]
 
 
 def _known(pipeline: Pipeline, name: str) -> str:

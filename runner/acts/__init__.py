@@ -11,6 +11,7 @@ from typing import Any, Dict
 
 from runner.actor import actor
 from runner.acts.backfill import Backfill
+from runner.acts.bell import ring
 from runner.acts.holding import Hold, Pause, Release, Unpause
 from runner.acts.making import Trigger, already, create_run, date_for, label_for, preview_run, revive
 from runner.acts.marking import Mark, mark
@@ -27,5 +28,5 @@ ACTS: Dict[str, Any] = {
 __all__ = [
     "ACTS", "Backfill", "Hold", "Mark", "Pause", "PlannedRun", "PlannedStep", "Preview", "Release", "Rerun", "Stop", "Trigger", "Unpause", "Who",
     "actor", "already", "as_run_has_it", "check_steps", "command", "create_run", "date_for", "definition_changes", "label_for", "mark", "preview_run",
-    "record", "reset", "revive", "take_out", "together",
+    "record", "reset", "revive", "ring", "take_out", "together",
 ]

@@ -52,7 +52,7 @@ class Backfill:
             raise UsageError(f"--parallel {self.parallel}: {spec.name} allows {spec.max_active_runs} run at once",
                              f"write max_active_runs: {self.parallel} in {spec.path}, if its runs may overlap")
         values = params.resolve(spec, self.params, app.environ)
-        first, last = _day(self.first, "--from"), _day(self.last, "--to")
+        first, last = day_of(self.first, "--from"), day_of(self.last, "--to")
         if last < first:
             raise UsageError(f"--to {last} is before --from {first}", "give the earlier day to --from")
         if (last - first).days > MOST_DAYS:
@@ -60,7 +60,8 @@ class Backfill:
         return Filling(app, self, spec, values, first, last)
 
 
-def _day(text: str, option: str) -> Day:
+def day_of(text: str, option: str) -> Day:
+    """Raises UsageError."""
     try:
         return Day.fromisoformat(text)
     except ValueError:

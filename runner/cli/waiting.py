@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Sequence
 
-from runner import daemonlock, model, ownership
-from runner.asjson import run_json
+from runner import model
+from runner.acts.bell import ring
 from runner.cli.app import App
+from runner.facts.runs import whole
 
 WAIT_SECONDS = 0.2  # between looks at a run that the daemon works on
-
-
-def ring(app: App) -> Optional[daemonlock.Daemon]:
-    """Tell the daemon that something was written; None when there is none."""
-    found = daemonlock.look(app.config.home)
-    if found:
-        ownership.ring(app.config.engines_folder, found.owner)
-    return found
 
 
 def say_who_runs_it(app: App, what: str) -> None:
@@ -39,7 +32,7 @@ def wait_for(app: App, store, run_ids: Sequence[int], as_json: bool) -> int:
             left.remove(run_id)
             bad += run.state != "success"
             if as_json:
-                results.append(run_json(run, store.step_runs(run.id)))
+                results.append(whole(app, store, run))
             else:
                 app.out(f"{run.name}  {table.state(run.state)}" + (f"  ({run.reason})" if run.reason else "") + (f"  {len(left)} left" if len(run_ids) > 1 else ""))
         if left:

@@ -25,7 +25,7 @@ def path_of(pipelines: str, name: str) -> str:
     """The file of a pipeline in the pipelines folder. Raises NotFound that names near ones."""
     for folder, _, files in sorted(os.walk(pipelines)):
         for suffix in SUFFIXES:
-            if name + suffix in files:
+            if name + suffix in files and not is_part(name):
                 return os.path.join(folder, name + suffix)
     raise NotFound(f"there is no pipeline {name} in {pipelines}", _near(pipelines, name))
 

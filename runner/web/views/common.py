@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, tzinfo
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 from runner import model, shown, standing
 from runner.clock import to_text
@@ -41,6 +41,18 @@ def definition(desk, run: model.Run) -> Optional[model.Pipeline]:
         return desk.definitions().of(run)
     except InvalidPipeline:
         return None
+
+
+def tags_of(desk, store, name: str) -> Sequence[str]:
+    """Of a pipeline as it is now, by which is decided who may act on it; none of one that is not known."""
+    row = store.pipelines.get(name)
+    try:
+        if row is not None and row.definition:
+            return desk.definitions().get(row.definition).tags
+    except InvalidPipeline:
+        pass
+    about = next((file.summary or {} for file in desk.files() if file.name == name), {})
+    return tuple(about.get("tags", ()))
 
 
 def as_typed(value: Any) -> str:

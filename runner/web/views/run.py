@@ -33,7 +33,7 @@ def view(desk: Desk, store, now: datetime, args: Mapping[str, str], name: str, a
         "place": "", "run": facts, "steps": shown, "left_out": len(steps) - len(shown), "counts": _counts(steps),
         "deadlines": [{"step": step, "at": common.local(each["at"], zone), "outcome": each["outcome"]} for step, each in deadlines.items()],
         "alerts": [{**each, "at": common.local(each["at"], zone)} for each in store.pages.alerts_of(run.name)],
-        "changes": _changes(desk, store, run, spec), "about": {"description": spec.description, "owner": spec.owner} if spec else {"description": "", "owner": ""},
+        "changes": _changes(desk, store, run, spec), "about": {"description": spec.description if spec else "", "owner": spec.owner if spec else "", "tags": list(common.tags_of(desk, store, run.pipeline))},
         "pictures": {"gantt": _gantt(run, shown, now, deadlines, address), "graph": _graph(spec, steps, now, address)},
         "every": 2 if run.state not in model.RUN_TERMINAL else 10,
     }
