@@ -16,6 +16,7 @@ from runner.web.desk import Desk
 
 JSON = "runner.json"  # key in the environment: the JSON twin is wanted
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_HOST = re.compile(r"([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _OWN = ("/static/", "/api/")  # addresses whose .json is their own
 
 
@@ -66,8 +67,9 @@ class Edge:
 
     def _refusal(self, environ: Any):
         """(status, words) for who is not answered at all."""
-        host = (urlsplit("//" + environ.get("HTTP_HOST", "")).hostname or "").lower()
-        if not self._known(host):  # a foreign page whose name was made to lead here must not read this one
+        found = _HOST.fullmatch(environ.get("HTTP_HOST", ""))
+        host = found[1].strip("[]").lower() if found else "that"
+        if not found or not self._known(host):  # a foreign page whose name was made to lead here must not read this one
             return "421 Misdirected Request", f"this page is not {host}; where people reach it stands in the setting page_url\n"
         if not self._desk.has_accounts() and not self._may_look(environ):
             return "403 Forbidden", "there is no account yet, so only the user of this daemon may look, on this server; see docs/page.md\n"
