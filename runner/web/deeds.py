@@ -17,7 +17,8 @@ from runner.errors import InvalidPipeline, RunnerError
 from runner.spec.report import brief_place
 from runner.web import gate
 from runner.web.asked import desk
-from runner.web.forms import FORMS, Form, Given, Subject, Wrong, asked_of, fields_of
+from runner.web.forms import FORMS, Form, asked_of, fields_of
+from runner.web.forms.subject import Given, Subject, Wrong
 from runner.web.viewer import need
 from runner.web.views.common import tags_of
 
