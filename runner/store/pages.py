@@ -97,12 +97,6 @@ class Pages:
             for row in self._db.all("definitions_of", pipeline=pipeline, limit=limit)
         ]
 
-    def journal(self, limit: int, span: int = 20_000) -> List[Dict[str, Any]]:
-        """What people did, the newest first, among the last `span` lines of the journal."""
-        after = self._db.one("last_transition")["id"] - span
-        rows = self._db.all("journal_of_people", after=after, limit=limit)
-        return [{**{key: row[key] for key in ("kind", "run", "step", "number", "from_state", "to_state", "reason", "actor")}, "at": from_text(row["at"])} for row in rows]
-
     def alerts_of(self, run: str) -> List[Dict[str, Any]]:
         return [{**{key: row[key] for key in ("channel", "event", "step", "state", "tries", "reason")}, "at": from_text(row["at"])} for row in self._db.all("alerts_of_run", run=run)]
 

@@ -17,6 +17,7 @@ from runner.web.views import pipeline as pipeline_view
 from runner.web.views import pipelines as pipelines_view
 from runner.web.views import run as run_view
 from runner.web.views import today as today_view
+from runner.web.views import trail as trail_view
 
 pages = flask.Blueprint("pages", __name__)
 _LANGUAGE_DAYS = 400
@@ -87,6 +88,11 @@ def log_file(name: str, step: str) -> Any:
 @pages.route("/operations")
 def operations() -> Any:
     return screen("operations.html", operations_view.view)
+
+
+@pages.route("/operations/trail")
+def trail() -> Any:
+    return screen("trail.html", trail_view.view)
 
 
 @pages.route("/language/<code>")

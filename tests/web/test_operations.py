@@ -29,12 +29,35 @@ def test_a_wait_holds_no_slot(web):
     assert "holds no slot" in web.text("/operations")
 
 
-def test_who_did_what_and_what_the_engine_does_by_itself_is_left_out(mart):
+def did(web, count=1, actor="kim", **more):
+    with web.store.transaction():
+        for _ in range(count):
+            web.store.audit.add(web.clock.now(), actor, "cli", "mark", **{"pipeline": "mart", **more})
+
+
+def test_who_did_what_stands_on_operations_and_whole_on_a_page_of_its_own(mart):
     run = mart.run("mart", "2026-02-27", GOOD, "success")
-    mart.store.move("step", run.id, "success", "failed", mart.clock.now(), step="load", reason="marked by lee", actor="lee")
-    journal = mart.json("/operations.json")["journal"]
-    assert [(each["actor"], each["run"], each["step"], each["to_state"]) for each in journal] == [("lee", run.name, "load", "failed"), ("kim", run.name, None, "queued")]
-    assert "marked by lee" in mart.text("/operations")
+    did(mart, run=run.name, reason="<b>checked</b> by hand", before={"state": "failed", "same": 1}, after={"state": "success", "same": 1, "new": [2]})
+    for address in ("/operations", "/operations/trail"):
+        text = mart.text(address)
+        assert "state: failed → success" in text and "new: [2]" in text and "same: 1" not in text
+        assert "&lt;b&gt;checked" in text and f'href="/runs/{run.name}"' in text
+    row, = mart.json("/operations/trail.json")["rows"]
+    assert (row["actor"], row["source"], row["act"], row["before"]) == ("kim", "cli", "mark", {"state": "failed", "same": 1})
+
+
+def test_the_trail_is_paged_and_filtered(mart):
+    did(mart, 150)
+    did(mart, 3, "이영희", pipeline="other")
+    first = mart.json("/operations/trail.json")
+    assert len(first["rows"]) == 100 and first["rows"][0]["actor"] == "이영희"
+    rest = mart.json(f"/operations/trail.json?before={first['next']}")
+    assert len(rest["rows"]) == 53 and rest["next"] is None and not {row["id"] for row in rest["rows"]} & {row["id"] for row in first["rows"]}
+    assert len(mart.json("/operations/trail.json?actor=이영희")["rows"]) == len(mart.json("/operations/trail.json?pipeline=other")["rows"]) == 3
+    text = mart.text("/operations/trail?actor=nobody")
+    assert "the filter takes whole names" in text and 'value="nobody"' in text
+    assert "before=" in mart.text("/operations/trail?pipeline=mart") and "pipeline=mart" in mart.text("/operations/trail?pipeline=mart")
+    assert len(mart.json("/operations/trail.json?before=x")["rows"]) == 100
 
 
 def test_paused_held_faulty_and_alerts(mart):

@@ -21,14 +21,6 @@ WHERE pipeline = :pipeline ORDER BY due_at DESC, number DESC LIMIT :limit
 SELECT d.hash, d.created_at, count(r.id) AS runs, max(r.due_at) AS last_due FROM definitions AS d LEFT JOIN runs AS r ON r.definition = d.hash
 WHERE d.pipeline = :pipeline GROUP BY d.hash ORDER BY d.created_at DESC LIMIT :limit
 
--- name: journal_of_people
-SELECT t.id, t.at, t.kind, t.step, t.number, t.from_state, t.to_state, t.reason, t.actor, runs.name AS run
-FROM transitions AS t JOIN runs ON runs.id = t.run_id
-WHERE t.id > :after AND t.actor NOT IN ('engine', 'schedule', 'catchup') ORDER BY t.id DESC LIMIT :limit
-
--- name: last_transition
-SELECT coalesce(max(id), 0) AS id FROM transitions
-
 -- name: alerts_of_run
 SELECT channel, event, at, step, state, tries, reason FROM alerts WHERE run = :run ORDER BY at, id LIMIT 200
 

@@ -18,7 +18,7 @@ class Length(NamedTuple):
     seconds: float
 
 
-def lengths(runs: Sequence[Length], label: str = "", width: float = 760.0) -> str:
+def lengths(runs: Sequence[Length], label: str = "", width: float = 600.0) -> str:
     """Bars, and the length of most as a line."""
     most = max([each.seconds for each in runs] + [1.0])
     pitch = min((width - LEFT) / max(len(runs), 1), 24.0)

@@ -24,7 +24,7 @@ class Landing(NamedTuple):
         return self.deadline is not None and self.seconds > self.deadline
 
 
-def landings(runs: Sequence[Landing], clock: Callable[[float], str], label: str = "", width: float = 760.0) -> str:
+def landings(runs: Sequence[Landing], clock: Callable[[float], str], label: str = "", width: float = 600.0) -> str:
     """A dot for each, a cross where it was too late. `clock(seconds)`: what is written at that height beside the length.
 
     One that landed days later, a date run again perhaps, stands at the upper edge: it must not press the others flat.

@@ -16,9 +16,9 @@ from runner.config import shown
 from runner.errors import InvalidPipeline, RunnerError
 from runner.spec.report import brief_place
 from runner.web.desk import Desk
-from runner.web.views import common
+from runner.web.views import common, trail
 
-MOST_WAITING, MOST_RUNNING, JOURNAL, DELIVERIES, BACKFILLS = 60, 200, 60, 15, 8
+MOST_WAITING, MOST_RUNNING, TRAIL, DELIVERIES, BACKFILLS = 60, 200, 12, 15, 8
 
 
 def view(desk: Desk, store, now: datetime, args: Mapping[str, str]) -> Dict[str, Any]:
@@ -32,7 +32,7 @@ def view(desk: Desk, store, now: datetime, args: Mapping[str, str]) -> Dict[str,
         "backfills": _backfills(store, zone), "alerts": _alerts(store, now, zone), "disk": _disk(desk), "database": _database(desk),
         "clock": {"utc": now, "local": now.astimezone(zone), "timezone": desk.config.timezone},
         "versions": {"runner": __version__, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "host": platform.node(), "home": desk.config.home},
-        "faulty": _faulty(desk, store), "journal": [{**each, "at": common.local(each["at"], zone)} for each in store.pages.journal(JOURNAL)],
+        "faulty": _faulty(desk, store), "trail": trail.rows(desk, store, TRAIL),
         "settings": {name: shown(desk.config, name) for name in ("pipelines", "slots", "durability", "min_free", "keep_days", "keep_bytes", "compress_days")}, "every": 5,
     }
 
