@@ -15,6 +15,7 @@ from runner.alerts.message import Message
 from runner.clients import net
 from runner.errors import EnvironmentFault, RunnerError, UsageError
 from runner.site import connections, secrets
+from runner.site.masking import masked
 
 TIMEOUT = 30.0  # of each answer of a server, and of a whole command
 LONGEST = 120.0  # of one delivery, however slowly a server drips
@@ -23,11 +24,32 @@ OUTPUT = 64 * 1024  # bytes of a command's output that are looked at
 
 
 def send(channel: Channel, message: Message, home: str, environ: Mapping[str, str]) -> str:
-    """Deliver; the words are for the delivery log."""
+    """Deliver; the words are for the delivery log, which is kept and shown: a secret that the other side repeats stays out of them."""
+    try:
+        return _clean(_deliver(channel, message, home, environ), channel, home, environ)
+    except RunnerError as error:
+        error.message, error.hint = (_clean(text, channel, home, environ) for text in (error.message, error.hint))
+        raise
+
+
+def _deliver(channel: Channel, message: Message, home: str, environ: Mapping[str, str]) -> str:
     if channel.kind == "command":  # which ends its process in time by itself
         return _command(channel, message, home, environ)
     with _bounded(LONGEST, channel.name):
         return _KINDS[channel.kind](channel, message, home, environ)
+
+
+def _clean(text: str, channel: Channel, home: str, environ: Mapping[str, str]) -> str:
+    return masked(text, _hidden(channel.body, home, environ)) if text else ""
+
+
+def _hidden(body: Mapping[str, Any], home: str, environ: Mapping[str, str]) -> Iterator[str]:
+    try:
+        yield from connections.hidden_in(body, home, environ)
+        if "connection" in body:
+            yield from connections.hidden_values(body["connection"], home, environ)
+    except RunnerError:  # what cannot be had was not sent
+        pass
 
 
 @contextmanager

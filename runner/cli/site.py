@@ -274,11 +274,9 @@ def _open_port(settings: Dict[str, Any], kind: str) -> str:
 def _hide(text: str, app: App, name: str) -> str:
     """A server may repeat what it was sent."""
     from runner.site import connections as module
-    from runner.site.masking import Masker
+    from runner.site.masking import masked
 
-    masker = Masker(module.hidden_values(name, app.config.home, app.environ))
-    data = text.encode("utf-8", "surrogateescape")
-    return (masker.feed(data) + masker.flush()).decode("utf-8", "replace")
+    return masked(text, module.hidden_values(name, app.config.home, app.environ))
 
 
 def modes(home: str) -> Iterator[RunnerError]:

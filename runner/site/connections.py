@@ -32,7 +32,11 @@ def is_hidden(field: str, value: Any = "") -> bool:
 
 def hidden_values(name: str, home: str, environ: Mapping[str, str]) -> Iterator[str]:
     """Every text of a connection that no log may show, filled in."""
-    raw = _raw(name, home)
+    return hidden_in(_raw(name, home), home, environ)
+
+
+def hidden_in(raw: Mapping[str, Any], home: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """The same of settings that stand elsewhere."""
     filled = secrets.fill(raw, home, environ)
     yield from secrets.get_all(sorted(secrets.named(raw)), home, environ).values()
     for field, value in raw.items():

@@ -1,7 +1,7 @@
 """Secret values out of a stream of bytes, whatever the sizes of the pieces it comes in.
 
-A value is found as it is, line by line, in Base64 (at each of its three offsets, the lines of it broken anywhere), percent-encoded,
-and as JSON, the shell, HTML and Python write it. What was reversed, hashed or compressed is nobody's to find.
+A value is found as it is, line by line, in Base64 (at each of its three offsets, the lines of it broken anywhere), percent-encoded, in
+hexadecimal, and as JSON, the shell, HTML and Python write it. What was reversed, hashed or compressed is nobody's to find.
 """
 
 from __future__ import annotations
@@ -80,6 +80,12 @@ class Masker:
         return len(data)
 
 
+def masked(text: str, values: Iterable[str]) -> str:
+    """A text that another program has said: it may repeat what it was given."""
+    masker = Masker(values)
+    return (masker.feed(text.encode("utf-8", "surrogateescape")) + masker.flush()).decode("utf-8", "replace")
+
+
 def _regex(plain: List[bytes], broken: List[bytes]):
     if not plain and not broken:
         return None
@@ -102,6 +108,7 @@ def _spellings(value: str) -> Iterator[bytes]:
         percent = {quote(said, safe=""), quote(said), quote_plus(said)}
         percent |= {re.sub("%[0-9A-F]{2}", lambda found: found.group().lower(), text) for text in percent}
         yield said
+        yield from (said.hex().encode(), said.hex().upper().encode())
         try:
             yield os.fsencode(line)  # in the server's own encoding, such as EUC-KR
         except UnicodeEncodeError:

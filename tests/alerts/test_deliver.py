@@ -126,6 +126,17 @@ def test_a_secret_never_stands_in_what_is_said(send, mute, home, value):
         assert "k4nari" not in caught.value.message + caught.value.hint, body
 
 
+def test_a_secret_that_the_other_side_repeats_is_masked(send, web):
+    """The delivery log keeps what it says, and the page shows that."""
+    body = f"webhook: {{url: '{web.url}', json: {{a: 'Bearer << secret.token >>'}}}}"
+    web.answers = [(200, f"you said Bearer {CANARY}"), (403, f"who is {CANARY}?")]
+    assert send(body) == "200 you said ***"
+    with pytest.raises(RunnerError) as caught:
+        send(body)
+    assert "who is ***?" in caught.value.message and CANARY not in caught.value.message + caught.value.hint
+    assert "***" in send("command: {run: [sh, -c, 'echo $T'], env: {T: << secret.token >>}}")
+
+
 def test_a_secret_that_is_not_there_is_named(send, web):
     with pytest.raises(RunnerError, match="there is no secret nonesuch"):
         send(f"webhook: {{url: {web.url}, json: {{a: << secret.nonesuch >>}}}}")

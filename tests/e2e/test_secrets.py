@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
 import re
+import shutil
 import subprocess
 import threading
+import urllib.error
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import pytest
 
 from tests.e2e.daemons import House
+from tests.site.kdc import free_port
 
 CANARY = "c4nary/Tok+en=7&\"'\\ü한"
 PASSWORD = "parola-8842-segreta"
@@ -80,6 +85,7 @@ for before in ("", "u", "us", "user:"):
     folded = base64.b64encode((before + long).encode()).decode()
     print("\n".join(folded[i:i + 76] for i in range(0, len(folded), 76)))
 print(urllib.parse.quote(api), urllib.parse.quote(api, safe=""), urllib.parse.quote_plus(api))
+print(api.encode().hex(), api.encode().hex().upper())
 print(json.dumps({"token": api}), json.dumps({"token": api}, ensure_ascii=False), repr(api))
 sys.stdout.flush()
 for value in (api.encode(), base64.b64encode(api.encode())):
@@ -128,6 +134,7 @@ def pipeline(house, echo):
 def spellings():
     """What must be nowhere, as bytes."""
     out = [PASSWORD.encode(), LONG.encode(), b"MIIEvQIBADANBgkqhkiG9w0", b"BAQEFAASCBKcwggSjAgEAAo", CANARY.encode(), b"c4nary", quote(CANARY, safe="").encode()]
+    out += [value.encode().hex().encode()[:20] for value in (CANARY, LONG, PASSWORD)] + [CANARY.encode().hex().upper().encode()[:20]]
     for value in (CANARY, LONG, PASSWORD):
         for before in ("", "x", "xx"):
             text = base64.b64encode((before + value).encode())
@@ -157,23 +164,117 @@ def ps():
     return subprocess.run(["ps", "-eww", "-o", "args="], stdout=subprocess.PIPE, check=True).stdout
 
 
-def test_no_canary_is_found_anywhere(house, echo):
-    """Under a daemon: the disk, what the commands print, the arguments of all processes."""
-    pipeline(house, echo)
-    child = house.daemon()
+def families():
+    """pid -> parent, for every process."""
+    out = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                out[pid] = file.read().rpartition(")")[2].split()[1]
+        except OSError:
+            pass
+    return out
+
+
+def assert_environments_clean():
+    """Only what an attendant has started may have a value in its environment, and no other user may look at that."""
+    parents, seen = families(), 0
+    behind = {pid for pid in parents if b"attendant.py" in read(f"/proc/{parents[pid]}/cmdline")}
+    for pid in parents:
+        at = pid
+        while at in parents and at not in behind:
+            at = parents[at]
+        if at in behind:
+            seen += 1
+        else:
+            assert_clean(f"environ of {pid}", read(f"/proc/{pid}/environ"))
+    assert seen
+    if os.geteuid() == 0 and shutil.which("setpriv"):
+        words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", "cat /proc/*/environ /proc/*/cmdline; ps -eww e"]
+        looked = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/").stdout
+        assert b"attendant.py" in looked
+        assert_clean("what another user sees", looked)
+
+
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def crawl(port):
+    """Each address that the page leads to, with its JSON twin: address -> answer."""
+    opened = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+    todo, answers = ["/", "/metrics", "/healthz", "/api/v1/openapi.json"], {}
+    while todo:
+        address = todo.pop(0)
+        if address in answers or len(answers) > 400:
+            continue
+        try:
+            with opened(f"http://127.0.0.1:{port}{address}", timeout=60) as answer:
+                answers[address] = data = answer.read()
+                kind = answer.headers.get_content_type()
+        except urllib.error.HTTPError as error:
+            with error:
+                answers[address] = error.read()
+            continue
+        if kind == "text/html":
+            found = (urljoin(address, html.unescape(each)) for each in re.findall(r'href="([^"#]+)', data.decode("utf-8")))
+            todo += [each for each in found if each.startswith("/") and not each.startswith(("//", "/language", "/static"))]
+            path, _, query = address.partition("?")
+            todo.append((path.rstrip("/") or "/today") + ".json" + (query and "?" + query))
+    return answers
+
+
+@pytest.fixture
+def mail():
+    pytest.importorskip("aiosmtpd", reason="aiosmtpd is in vendor-wheels/tests: use ./tests/run")
+    from tests.clients.mailserver import MailServer
+
+    made = MailServer(users={"ops": PASSWORD})
+    yield made
+    made.close()
+
+
+def test_no_canary_is_found_anywhere(house, echo, mail):
+    """Under a daemon: the disk, what the commands print, what the page answers, mails and alerts, the arguments and environments of all processes."""
+    path = pipeline(house, echo)
+    path.write_text(path.read_text().replace("allow_failure: true", "allow_failure: true\n    on_failure: [ops, post]"))
+    os.chmod(house.write("home/alerts.yaml", f"""
+        channels:
+          ops: {{webhook: {{url: "http://127.0.0.1:{echo.server_port}/hook", headers: {{X: << secret.pw >>}}}}}}
+          post: {{smtp: {{host: 127.0.0.1, port: {mail.port}, tls: none, insecure: true, user: ops, password: << secret.pw >>, from: a@b.example, to: c@d.example}}}}
+    """), 0o600)
+    port = free_port()
+    child = house.daemon(env={"RUNNER_LISTEN": f"127.0.0.1:{port}"})
     house("trigger", "canary", "--date", "2026-02-28")
     house.wait_for(lambda: (house.folder / "hands").exists())
     arguments = ps()
     assert b"attendant.py" in arguments  # the search saw what it is about
     assert_clean("ps", arguments)
+    assert_environments_clean()
     house.open()
     house.wait_for(lambda: house.rows("SELECT state FROM runs")[0]["state"] in ("success", "failed"), 120)
+    house.wait_for(lambda: mail.received and any("rerun" in sent for _, sent in echo.seen))
+    letter = mail.received[0].get_content()
+    assert "the last line ***" in letter
+    assert_clean("mail", mail.received[0].as_bytes() + letter.encode())
+    for _, sent in echo.seen:
+        if "rerun" in sent:
+            assert_clean("webhook", sent.encode())
+    answers = crawl(port)
+    assert sum(b"the last line ***" in data for data in answers.values()) >= 3, sorted(answers)  # the log: as HTML, as JSON, as a file
+    assert any(address.startswith("/pipelines/canary/file") for address in answers) and len(answers) > 15, sorted(answers)
+    for address, data in answers.items():
+        assert_clean(address, data)
     house.end(child)
     assert_clean("daemon", child.words.encode())
     states = house.states("canary@2026-02-28")
     assert states == {"says": "failed", "hands": "success", "takes": "success", "asks": "success", "tells": "success"}
     # The values did arrive, and their places are marked.
-    headers, sent = echo.seen[0]
+    headers, sent = next((headers, sent) for headers, sent in echo.seen if "X-Token" in headers)
     assert headers["X-Token"].encode("latin-1") == b"t " + CANARY.encode() and json.loads(sent) == {"pw": PASSWORD}
     assert headers["Authorization"] == "Basic " + base64.b64encode(f"etl:{PASSWORD}".encode()).decode()
     log = (house.home / "runs/canary/2026-02-28/says.1/log").read_bytes()
@@ -192,7 +293,7 @@ def test_no_canary_is_found_anywhere(house, echo):
 
 def test_the_canary_would_be_found(house):
     """The search finds each value where one is: else all of the above proves nothing."""
-    for value in (CANARY, LONG, PASSWORD, KEY, base64.b64encode(b"x" + CANARY.encode()).decode(), quote(CANARY, safe="")):
+    for value in (CANARY, LONG, PASSWORD, KEY, CANARY.encode().hex(), CANARY.encode().hex().upper(), base64.b64encode(b"x" + CANARY.encode()).decode(), quote(CANARY, safe="")):
         with pytest.raises(AssertionError):
             assert_clean("it", b"before " + value.encode() + b" behind")
 

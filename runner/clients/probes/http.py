@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from runner.clients import Client, ClientError
 from runner.clients.probes import Seen
 from runner.errors import EnvironmentFault, RunnerError
+from runner.site import connections
 
 TIMEOUT, MOST_BYTES = "20s", 1 << 20
 
@@ -18,6 +19,7 @@ def lane(probe: Mapping[str, Any]) -> Tuple[str, int]:
 
 def look(probe: Mapping[str, Any], memory: Dict[str, Any]) -> Seen:
     from runner.clients import http  # here: most probers never ask a web server
+    from runner.site.masking import masked
 
     body = {"url": probe["http"], "timeout": TIMEOUT, **{key: probe[key] for key in ("connection", "headers") if key in probe}}
     client = Client({"body": body, "pipeline_folder": probe.get("cwd", "/")}, probe.get("env") or {})
@@ -27,7 +29,7 @@ def look(probe: Mapping[str, Any], memory: Dict[str, Any]) -> Seen:
         with http.exchange(request) as answer:
             return _judge(probe, answer.status, answer.some(MOST_BYTES), client)
     except ClientError as error:
-        said = _masked(f"{probe['http']}: {error.message}", client)
+        said = masked(f"{probe['http']}: {error.message}", _hidden(client))  # it goes into the database
         return Seen(failed=said) if error.final else Seen(missing=said)
     except RunnerError as error:
         return Seen(missing=error.message) if isinstance(error, EnvironmentFault) else Seen(failed=error.message)
@@ -42,20 +44,10 @@ def _judge(probe: Mapping[str, Any], status: int, data: bytes, client: Client) -
     return Seen(ready={"status": status})
 
 
-def _masked(text: str, client: Client) -> str:
-    """A server or a driver may repeat what it was given, and this goes into the database."""
-    from runner.site.masking import Masker
-
-    masker = Masker(_hidden(client))
-    return (masker.feed(text.encode("utf-8", "surrogateescape")) + masker.flush()).decode("utf-8", "replace")
-
-
 def _hidden(client: Client) -> Iterator[str]:
-    from runner.site import connections, secrets
-
     body = client.request["body"]
     try:
-        yield from secrets.get_all(sorted(secrets.named(body)), client.home, client.environ).values()
+        yield from connections.hidden_in(body, client.home, client.environ)
         if "connection" in body:
             yield from connections.hidden_values(body["connection"], client.home, client.environ)
     except RunnerError:
