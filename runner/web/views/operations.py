@@ -29,7 +29,7 @@ def view(desk: Desk, store, now: datetime, args: Mapping[str, str]) -> Dict[str,
         "place": "operations", "counts": counts, "slots": {"used": sum(each["slot"] for each in running), "of": desk.config.slots}, "pools": _pools(desk, running), "running": running,
         "waiting": _waiting(desk, store, zone), "held": _held(store), "paused": [{"name": row.name, "by": row.paused_by, "since": common.local(row.paused_at, zone), "reason": row.pause_reason}
                                                                               for row in store.pipelines.all() if row.paused_by and not row.gone_at],
-        "backfills": _backfills(store, zone), "alerts": _alerts(store, now, zone), "disk": _disk(desk), "database": _database(desk),
+        "backfills": _backfills(desk, store, zone), "alerts": _alerts(store, now, zone), "disk": _disk(desk), "database": _database(desk),
         "clock": {"utc": now, "local": now.astimezone(zone), "timezone": desk.config.timezone},
         "versions": {"runner": __version__, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version, "host": platform.node(), "home": desk.config.home},
         "faulty": _faulty(desk, store), "trail": trail.rows(desk, store, TRAIL),
@@ -80,12 +80,12 @@ def _held(store) -> List[Dict[str, str]]:
     return [{"pipeline": pipeline, "step": step, "words": words} for pipeline, steps in store.pipelines.holds().items() for step, words in steps.items()]
 
 
-def _backfills(store, zone) -> List[Dict[str, Any]]:
+def _backfills(desk: Desk, store, zone) -> List[Dict[str, Any]]:
     out = []
     for each in store.pipelines.backfills(BACKFILLS):
         counts = store.pipelines.backfill_counts(each.id)
         out.append({"id": each.id, "pipeline": each.pipeline, "from": each.from_ds, "to": each.to_ds, "parallel": each.parallel, "by": each.actor,
-                    "at": common.local(each.created_at, zone), "counts": {state: counts[state] for state in model.RUN_STATES if state in counts}})
+                    "at": common.local(each.created_at, zone), "tags": list(common.tags_of(desk, store, each.pipeline)), "counts": {state: counts[state] for state in model.RUN_STATES if state in counts}})
     return out
 
 
