@@ -23,7 +23,7 @@ def test_a_pipeline_shows_its_last_runs_and_its_next_with_the_date(mart):
     assert len(entry["runs"]) == 10 and entry["owner"] == "data-team" and entry["tags"] == ["mart", "night"]
     assert entry["next_due"] == "2026-03-01T01:00:00+09:00" and entry["next_ds"] == "2026-03-01"
     text = mart.text("/pipelines")
-    assert 'title="2026-02-12 failed">x</a>' in text and "ds 2026-03-01" in text
+    assert 'title="2026-02-12 failed" tabindex="-1">x</a>' in text and "ds 2026-03-01" in text
     number = re.search(r'href="r/(\d+)" title="2026-02-12', text)[1]
     assert mart.get(f"/r/{number}", 302).headers["Location"] == "/runs/mart@2026-02-12"
     mart.get("/r/9999", 404)
@@ -45,7 +45,21 @@ def test_paused_held_and_faulty_say_why(mart):
     text = mart.text("/pipelines")
     assert "paused by kim" in text and "disk work" in text and "unknown key &#39;bsh&#39;" in text
     assert mart.json("/pipelines.json")["counts"] == {"failed": 0, "running": 0, "waiting": 0, "paused": 2, "faulty": 1}
-    assert set(entries(mart, "?only=faulty")) == {"bad"}
+    assert set(entries(mart, "?only=faulty")) == {"bad"} and set(entries(mart, "?q=state:paused")) == {"mart", "still"}
+
+
+def test_of_a_file_with_many_faults_the_first_stands_there_with_its_remedy_and_how_many_more(mart):
+    mart.write("bad", "steps: [{id: a, bsh: x}, {id: b, bash: x, nedds: a}]\n")
+    found = entries(mart)["bad"]
+    assert found["faults"] > 1 and found["hint"]
+    text = mart.text("/pipelines")
+    assert f"and {found['faults'] - 1} more" in text and found["hint"].replace("'", "&#39;").replace('"', "&#34;") in text
+
+
+def test_an_owner_of_two_words_is_found_by_the_link_that_names_them(mart):
+    mart.write("two", MART.replace("owner: data-team", "owner: Data Team"))
+    assert 'href="?q=owner:%22Data%20Team%22"' in mart.text("/pipelines")
+    assert set(entries(mart, "?q=owner:%22Data%20Team%22")) == {"two"}
 
 
 @pytest.mark.parametrize("query, names", [

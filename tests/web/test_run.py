@@ -45,7 +45,7 @@ def test_a_ready_step_says_what_it_waits_for(mart):
     mart.run("mart", "2026-02-26", {"extract": "running"}, "running")
     run = mart.run("mart", "2026-02-27", {}, "running")
     steps = {step["id"]: step["waits"] for step in mart.json(f"/runs/{run.name}.json")["steps"]}
-    assert steps["extract"] == "waits for a slot (1 of 1): mart@2026-02-26/extract" and steps["clean"] is None
+    assert steps["extract"] == "waits for a slot (1 of 1): mart@2026-02-26/extract" and steps["clean"] == "waits for extract"
     assert "waits for a slot" in mart.text(f"/runs/{run.name}")
 
 
@@ -107,3 +107,11 @@ def test_a_name_of_a_step_is_text_and_nothing_else(web):
     run = web.run("odd", "2026-02-27", {"a": "failed"}, "failed", "<img src=x onerror=y>", trigger="manual", steps={"a": "]]><script>"})
     text = web.text(f"/runs/{run.name}")
     assert "<script>x" not in text and "<img" not in text and "]]><script>" not in text
+
+
+def test_the_way_that_decides_the_length_is_lit_while_the_run_goes_on(mart):
+    run = mart.run("mart", "2026-02-27", {"extract": "success", "clean": "running"}, "running")
+    assert mart.json(f"/runs/{run.name}.json")["critical"] == ["clean", "extract"]
+    text = mart.text(f"/runs/{run.name}")
+    assert text.count('class="node way"') == 2 and text.count('class="edge way"') == 1
+    assert text.count('data-step="clean"') == 3, "in the graph, in time and in the table"

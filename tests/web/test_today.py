@@ -54,8 +54,22 @@ def test_the_picture_has_what_ran_and_what_is_to_come(mart):
     assert mart.json("/.json")["coming"] == 0
 
 
-def test_nothing_at_all_is_said(web):
+def test_nothing_at_all_is_said_and_what_to_do_first(web):
+    assert "Put a .yaml file there" in web.text("/") and str(web.pipelines) in web.text("/")
+    web.write("hand", "steps: [{id: a, bash: 'true'}]\n")
     assert "Nothing ran in the last twelve hours" in web.text("/")
+
+
+def test_the_deadline_of_a_step_is_not_measured_by_the_length_of_the_run(mart):
+    from runner.clock import to_text
+
+    for day in range(20, 27):
+        mart.run("mart", f"2026-02-{day}", GOOD, "success", seconds=7200)
+    run = mart.run("mart", "2026-02-28", {"extract": "running"}, "running", seconds=60)
+    at = to_text(mart.clock.now() + timedelta(minutes=30))
+    for step in ("", "clean"):
+        mart.store.db.connection.execute("INSERT OR REPLACE INTO deadlines (run_id, step, at) VALUES (?, ?, ?)", (run.id, step, at))
+    assert [(each["step"], each["kind"]) for each in mart.json("/.json")["late"]] == [("", "will_be_late")]
 
 
 def test_one_that_runs_every_five_minutes_has_one_line(web):

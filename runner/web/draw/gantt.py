@@ -46,7 +46,7 @@ def gantt(lines: Sequence[Line], begin: datetime, now: datetime, zone: tzinfo, *
 
 def _line(line: Line, y: float, axis: Axis, now: datetime, lit: bool) -> List[str]:
     name = svg.text(svg.cut(line.step, 25), 22, y + 16, class_="strong" if lit else None)
-    out = [svg.sign(line.state, 0, y + 4), svg.link(line.address, svg.title(line.step), name) if line.address else name]
+    out = [svg.tag("rect", x=0, y=y, width=axis.right + 60, height=ROW, class_="band"), svg.sign(line.state, 0, y + 4), svg.link(line.address, svg.title(line.step), name) if line.address else name]
     for bar in line.bars:
         left, right = axis.x(bar.begin), axis.x(bar.end or now)
         words = f"{line.step}: {bar.state} {shown.elapsed(bar.begin, bar.end, now)} {bar.words}".strip()
@@ -55,7 +55,7 @@ def _line(line: Line, y: float, axis: Axis, now: datetime, lit: bool) -> List[st
         out[-1] = svg.tag("g", out[-1], class_=f"s-{bar.state}") if out[-1] else ""
     if line.bars:
         out.append(svg.text(shown.elapsed(line.bars[0].begin, line.bars[-1].end, now), axis.x(line.bars[-1].end or now) + 5, y + 16, class_="quiet"))
-    return out
+    return [svg.tag("g", *out, data_step=line.step)]
 
 
 def critical(needs: Mapping[str, Sequence[str]], ended: Mapping[str, Any]) -> Set[str]:

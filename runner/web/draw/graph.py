@@ -6,7 +6,7 @@ runs between the boxes; within a column the order is that of the neighbours' mid
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
+from typing import AbstractSet, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
 
 from runner.web.draw import svg
 
@@ -87,8 +87,8 @@ def _depths(needs: Mapping[str, Sequence[str]]) -> Dict[str, int]:
     return depth
 
 
-def graph(nodes: Sequence[Node], label: str = "") -> str:
-    """The picture."""
+def graph(nodes: Sequence[Node], label: str = "", lit: AbstractSet[str] = frozenset()) -> str:
+    """The picture. `lit`: the steps that made the run as long as it is."""
     found = columns({node.id: [need for need in node.needs if need != node.id] for node in nodes})
     tall = [sum(HEIGHT + BETWEEN if isinstance(place, str) else THIN for place in column) for column in found]
     height = max(tall, default=0.0) + EDGE
@@ -100,12 +100,12 @@ def graph(nodes: Sequence[Node], label: str = "") -> str:
             spot[place] = (EDGE + number * (WIDTH + ACROSS), y + room / 2)
             y += room
     depth = {place: number for number, column in enumerate(found) for place in column}
-    out = [_edge(need, node.id, spot, depth) for node in nodes for need in node.needs if need in spot and need != node.id]
-    out += [_box(node, *spot[node.id]) for node in nodes]
+    out = [_edge(need, node.id, spot, depth, need in lit and node.id in lit) for node in nodes for need in node.needs if need in spot and need != node.id]
+    out += [_box(node, *spot[node.id], node.id in lit) for node in nodes]
     return svg.picture(2 * EDGE + max(len(found), 1) * (WIDTH + ACROSS) - ACROSS, height + EDGE, label, *out)
 
 
-def _edge(first: str, last: str, spot, depth) -> str:
+def _edge(first: str, last: str, spot, depth, lit: bool) -> str:
     places = [first, *((first, last, column) for column in range(depth[first] + 1, depth[last])), last]
     x, y = spot[first][0] + WIDTH, spot[first][1]
     path = [f"M{x:.0f} {y:.1f}"]
@@ -117,15 +117,15 @@ def _edge(first: str, last: str, spot, depth) -> str:
         if not isinstance(place, str):
             x += WIDTH
             path.append(f"H{x:.0f}")
-    return svg.tag("path", d="".join(path), class_="edge")
+    return svg.tag("path", d="".join(path), class_="edge way" if lit else "edge")
 
 
-def _box(node: Node, x: float, middle: float) -> str:
+def _box(node: Node, x: float, middle: float, lit: bool) -> str:
     y = middle - HEIGHT / 2
     inside = [
-        svg.title(node.words or node.id), svg.tag("rect", x=x, y=y, width=WIDTH, height=HEIGHT, rx=6, class_="node"), svg.sign(node.state, x + 8, y + 9),
+        svg.title(node.words or node.id), svg.tag("rect", x=x, y=y, width=WIDTH, height=HEIGHT, rx=6, class_="node way" if lit else "node"), svg.sign(node.state, x + 8, y + 9),
         svg.text(svg.cut(node.id, 20), x + 30, y + (15 if node.under else 21)),
     ]
     if node.under:
         inside.append(svg.text(svg.cut(node.under, 20), x + 30, y + 28, class_="quiet small"))
-    return svg.tag("g", svg.link(node.address, *inside) if node.address else "".join(inside), class_=f"s-{node.state}")
+    return svg.tag("g", svg.link(node.address, *inside) if node.address else "".join(inside), class_=f"s-{node.state}", data_step=node.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Dict, List, Mapping, Optional
@@ -18,7 +19,7 @@ FILTERS = ("failed", "running", "waiting", "paused", "faulty")
 
 
 def view(desk: Desk, store, now: datetime, args: Mapping[str, str]) -> Dict[str, Any]:
-    """`q`: words that name, owner, tags or description hold, or tag:NAME, owner:NAME. `only`: one of FILTERS."""
+    """`q`: words that name, owner, tags or description hold, or tag:NAME, owner:NAME, state:one of FILTERS. `only`: one of FILTERS."""
     rows = {row.name: row for row in store.pipelines.all() if not row.gone_at}
     files = {file.name: file for file in desk.files()}
     ticks, holds = store.pages.last_of_each(TICKS), store.pipelines.holds()
@@ -35,12 +36,13 @@ def view(desk: Desk, store, now: datetime, args: Mapping[str, str]) -> Dict[str,
 def _entry(desk: Desk, store, name: str, row: Optional[model.PipelineRow], file: Optional[folder.FileReport], ticks, holds) -> Dict[str, Any]:
     about: Mapping[str, Any] = (file.summary if file else None) or {}
     last = [{"id": tick.id, "run": tick.name, "label": tick.label, "state": standing.shown_state(desk, tick)} for tick in ticks]
-    problem = _problem(file) or (row.problem if row else "")
+    faults = [problem for problem in file.problems if problem.severity == "error"] if file else []
+    problem = f"{brief_place(faults[0], file.path)}: {faults[0].message}" if faults and file else row.problem if row else ""
     entry: Dict[str, Any] = {
         "name": name, "description": about.get("description", ""), "owner": about.get("owner", ""), "tags": list(about.get("tags", ())),
         "schedule": about.get("schedule") or "", "timezone": about.get("timezone", ""), "steps": about.get("steps"),
         "next_due": None, "next_ds": None, "paused": None, "held": holds.get("", ""), "held_steps": sorted(step for step in holds if step),
-        "problem": problem, "broken": row.broken if row else "", "runs": last,
+        "problem": problem, "hint": faults[0].hint if faults else "", "faults": len(faults), "broken": row.broken if row else "", "runs": last,
     }
     if row and row.next_due:
         entry["next_due"] = row.next_due.astimezone(ZoneInfo(about.get("timezone") or desk.config.timezone))
@@ -49,11 +51,6 @@ def _entry(desk: Desk, store, name: str, row: Optional[model.PipelineRow], file:
         entry["paused"] = {"by": row.paused_by, "since": row.paused_at, "reason": row.pause_reason}
     entry["marks"] = _marks(entry)
     return entry
-
-
-def _problem(file: Optional[folder.FileReport]) -> str:
-    errors = [problem for problem in file.problems if problem.severity == "error"] if file else []
-    return f"{brief_place(errors[0], file.path)}: {errors[0].message}" if errors and file else ""
 
 
 def _marks(entry: Mapping[str, Any]) -> List[str]:
@@ -67,10 +64,14 @@ def _marks(entry: Mapping[str, Any]) -> List[str]:
 
 def _matches(entry: Mapping[str, Any], query: str) -> bool:
     text = " ".join((entry["name"], entry["owner"], entry["description"], *entry["tags"])).lower()
-    for word in query.lower().split():
+    for word in re.findall(r'\w+:"[^"]*"|\S+', query.lower()):
         kind, colon, value = word.partition(":")
+        value = value.strip('"')
         if colon and kind == "tag":
             if value not in (tag.lower() for tag in entry["tags"]):
+                return False
+        elif colon and kind in ("state", "is"):
+            if value not in entry["marks"]:
                 return False
         elif colon and kind == "owner":
             if value != entry["owner"].lower():

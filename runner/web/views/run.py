@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 from runner import acts, model, ownership, standing
 from runner.web.desk import Desk
@@ -29,12 +29,13 @@ def view(desk: Desk, store, now: datetime, args: Mapping[str, str], name: str, a
     steps = _steps(desk, store, run, rows, spec, zone)
     shown = steps if len(steps) <= MOST_ROWS else [step for step in steps if step["item"] is None or step["state"] != "success"][:MOST_ROWS]
     deadlines = store.pages.deadlines_of(run.id)
+    lit = _critical(steps, now)
     return {
         "place": "", "run": facts, "steps": shown, "left_out": len(steps) - len(shown), "counts": _counts(steps),
         "deadlines": [{"step": step, "at": common.local(each["at"], zone), "outcome": each["outcome"]} for step, each in deadlines.items()],
         "alerts": [{**each, "at": common.local(each["at"], zone)} for each in store.pages.alerts_of(run.name)],
         "changes": _changes(desk, store, run, spec), "about": {"description": spec.description if spec else "", "owner": spec.owner if spec else "", "tags": list(common.tags_of(desk, store, run.pipeline))},
-        "pictures": {"gantt": _gantt(run, shown, now, deadlines, address), "graph": _graph(spec, steps, now, address)},
+        "pictures": {"gantt": _gantt(run, shown, now, deadlines, address, lit), "graph": _graph(spec, steps, now, address, lit)}, "critical": sorted(lit),
         "every": 2 if run.state not in model.RUN_TERMINAL else 10,
     }
 
@@ -52,18 +53,24 @@ def _steps(desk: Desk, store, run: model.Run, rows: Sequence[model.StepRun], spe
             "number": each.number, "state": each.state, "reason": each.reason, "exit_code": each.exit_code,
             "started_at": common.local(each.started_at, zone), "ended_at": common.local(each.ended_at, zone),
         })
-    out = []
+    out, states = [], {row.step: row.state for row in rows}
     for row in rows:
         step = _step(spec, row.step)
         out.append({
             "id": row.step, "kind": step.kind if step else "", "needs": list(step.needs) if step else [], "state": row.state, "reason": row.reason,
-            "waits": waits.get(row.step) or None, "note": notes.get(row.step), "tries": row.tries, "retries": step.retry.limit if step else 0,
+            "waits": waits.get(row.step) or (_waits_for(step, states) if run.state == "running" and row.state == "pending" else None), "note": notes.get(row.step), "tries": row.tries, "retries": step.retry.limit if step else 0,
             "started_at": common.local(row.started_at, zone), "ended_at": common.local(row.ended_at, zone), "retry_at": common.local(row.retry_at, zone),
             "item": row.item, "outputs": {key: common.as_typed(value) for key, value in row.outputs.items()}, "attempts": attempts.get(row.step, []),
             "description": step.description if step else "", "has_log": bool(attempts.get(row.step)) and not (step and step.slotless),
             "allow_failure": bool(step and step.allow_failure), "trigger_rule": step.trigger_rule if step else "all_success",
         })
     return out
+
+
+def _waits_for(step: Optional[model.Step], states: Mapping[str, str]) -> Optional[str]:
+    """The steps that it needs and that have not ended."""
+    open_ones = [need for need in step.needs if states.get(need) not in model.STEP_TERMINAL] if step else []
+    return f"waits for {', '.join(open_ones[:5])}" + (f" and {len(open_ones) - 5} more" if len(open_ones) > 5 else "") if open_ones else None
 
 
 def _step(spec: Optional[model.Pipeline], step_id: str) -> Optional[model.Step]:
@@ -91,7 +98,13 @@ def _changes(desk: Desk, store, run: model.Run, spec: Optional[model.Pipeline]) 
     return {"since": last.name, "file": last.definition != run.definition, "steps": lines, "params": params, "before": last.definition, "after": run.definition}
 
 
-def _gantt(run: model.Run, steps: Sequence[Mapping[str, Any]], now: datetime, deadlines, address) -> str:
+def _critical(steps: Sequence[Mapping[str, Any]], now: datetime) -> Set[str]:
+    """The steps that made the run as long as it is; of one that goes on, as long as it is by now."""
+    needs = {step["id"]: step["needs"] for step in steps}
+    return gantt.critical(needs, {step["id"]: step["ended_at"] or now for step in steps if step["attempts"]})
+
+
+def _gantt(run: model.Run, steps: Sequence[Mapping[str, Any]], now: datetime, deadlines, address, lit: Set[str]) -> str:
     began = [step["attempts"][0]["started_at"] for step in steps if step["attempts"]]
     if not began:
         return ""
@@ -99,14 +112,12 @@ def _gantt(run: model.Run, steps: Sequence[Mapping[str, Any]], now: datetime, de
     for step in steps[:MOST_LINES]:
         bars = [gantt.Bar(each["state"], each["started_at"], each["ended_at"], each["reason"]) for each in step["attempts"]]
         lines.append(gantt.Line(step["id"], step["state"], bars, address(step["id"]) if step["has_log"] else ""))
-    needs = {step["id"]: step["needs"] for step in steps}
-    ended = {step["id"]: step["ended_at"] for step in steps if step["ended_at"] and step["attempts"]}
     whole = deadlines.get("")
     near = [whole["at"]] if whole and run.started_at and abs((whole["at"] - (run.ended_at or now)).total_seconds()) < 4 * max(60.0, ((run.ended_at or now) - min(began)).total_seconds()) else []
-    return gantt.gantt(lines, min(began), now, run.date.due.tzinfo, lit=gantt.critical(needs, ended), ended=run.ended_at, deadlines=near, label=run.name)
+    return gantt.gantt(lines, min(began), now, run.date.due.tzinfo, lit=lit, ended=run.ended_at, deadlines=near, label=run.name)
 
 
-def _graph(spec: Optional[model.Pipeline], steps: Sequence[Mapping[str, Any]], now: datetime, address) -> str:
+def _graph(spec: Optional[model.Pipeline], steps: Sequence[Mapping[str, Any]], now: datetime, address, lit: Set[str]) -> str:
     if spec is None or len(spec.steps) > graph.MOST:
         return ""
     known = {step["id"]: step for step in steps}
@@ -123,4 +134,4 @@ def _graph(spec: Optional[model.Pipeline], steps: Sequence[Mapping[str, Any]], n
             under = f"{made[step.id].count('success')}/{len(made[step.id])}  {under}"
         words = f"{step.id} ({step.kind}): {state}" + (f": {row['reason'] or row['waits'] or ''}" if row else "")
         nodes.append(graph.Node(step.id, step.needs, state, words, under, address(step.id) if row and row["has_log"] else ""))
-    return graph.graph(nodes, spec.name)
+    return graph.graph(nodes, spec.name, lit)

@@ -32,7 +32,7 @@ def view(desk: Desk, store, now: datetime, args: Mapping[str, str], address, pip
     coming = [(row.name, row.next_due) for row in store.pipelines.all() if row.next_due and now < row.next_due < end and not row.paused_by and not row.gone_at and mine(row.name)]
     runs = [common.tick_facts(desk, tick) for tick in ticks]
     facts: Dict[str, Any] = {
-        "place": "today", "team": chosen, "teams": sorted(set(owners.values())), "begin": begin.astimezone(zone), "end": end.astimezone(zone),
+        "place": "today", "known": len(about), "folder": desk.config.pipelines, "team": chosen, "teams": sorted(set(owners.values())), "begin": begin.astimezone(zone), "end": end.astimezone(zone),
         "counts": {state: sum(run["state"] == state for run in runs) for state in ("success", "running", "queued", "failed", "interrupted", "killed", "missed")},
         "coming": len(coming), "failed": _failed(runs, last), "late": _late(runs, deadlines, usual, now, zone), "long": _long(runs, usual, now), "every": 10,
     }
@@ -62,7 +62,7 @@ def _late(runs, deadlines, usual: Mapping[str, Optional[float]], now: datetime, 
         ended = run is None or run["state"] in ("success", "failed", "killed", "missed")
         kind = "late" if each["outcome"] == "late" else "" if each["outcome"] == "met" or ended else "late" if each["at"] < now else ""
         expected = None
-        if not kind and not ended and each["outcome"] is None and usual.get(each["pipeline"]):
+        if not kind and not ended and each["outcome"] is None and not each["step"] and usual.get(each["pipeline"]):
             expected = max((run["started_at"] or now) + timedelta(seconds=usual[each["pipeline"]]), now)
             kind = "will_be_late" if expected > each["at"] else ""
         if kind:
