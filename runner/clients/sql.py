@@ -76,8 +76,13 @@ def first_value(name: str, text: str, home: str) -> Any:
     except sqltext.SqlTextError as error:
         raise ClientError(error.message, code=BAD_REQUEST) from None
     except RunnerError as error:
-        raise ClientError(f"{name}: {error.message}", error.hint) from None
+        raise _unreached(name, error) from None
     return {"f": False, "false": False}.get(str(result.value), 0 if _is_zero(result.value) else result.value)
+
+
+def _unreached(name: str, error: RunnerError) -> ClientError:
+    """What stands between us and a database; what is wrong with its connection is asked for once only, since a login may be locked."""
+    return ClientError(f"{name}: {error.message}", error.hint, BAD_REQUEST if isinstance(error, UsageError) else 1)
 
 
 class _Stopped(Exception):
@@ -290,7 +295,7 @@ class _Job:
         try:
             session = databases.connect(self.settings, who=self._who(), python=self.body.get("python") or "python3")
         except RunnerError as error:
-            raise ClientError(f"{self.name}: {error.message}", error.hint, BAD_REQUEST if isinstance(error, UsageError) else 1) from None
+            raise _unreached(self.name, error) from None
         watch.session = session
         print(f"{self.name}: {session.about}")
         try:

@@ -39,6 +39,7 @@ otherwise; then it fails, or with `soft: true` is skipped. `retries:` have no ef
 
 - A file that is still being written is there: give `stable:` or `done:`.
 - Nothing that runs on this server is stopped while the daemon is away: a wait goes on where it was, with the deadline it had.
+- `sql` and `http`: a connection that cannot work (it is not there, its password is wrong) ends the wait at once; a server that is away is waited for.
 - A mount that hangs is told as `no answer`; the other waits and the daemon go on.
 """
 

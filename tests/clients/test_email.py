@@ -152,3 +152,18 @@ def test_several_receivers_in_one_text():
     assert kind.receivers('a@b.c, "Kim, C." <k@x.y>,<< params.who >>') == ["a@b.c", '"Kim, C." <k@x.y>', "<< params.who >>"]
     assert kind.receivers("<< params.team | join(', ') >>, \"a\", x@y.z") == ["<< params.team | join(', ') >>", '"a"', "x@y.z"]
     assert kind.check({"connection": "mail", "subject": "s", "body": "t", "to": ["<< params.who >>", "K <k@x.y>"]}) == []
+
+
+def test_term_while_the_server_hangs_ends_it_and_no_mail_goes(send):
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        mute.settimeout(60)
+        send.launch.site(connections=f"mail: {{type: smtp, host: 127.0.0.1, port: {mute.getsockname()[1]}, tls: none, from: a@b.example}}\n")
+        process = send.launch.begin("email", {"connection": "mail", "to": ["kim@example.com"], "subject": "s", "body": "t"})
+        connection, _ = mute.accept()  # it waits for a greeting
+        process.terminate()
+        assert process.wait(60) in (-15, 143) and "Traceback" not in send.launch.log()
+        connection.settimeout(60)
+        assert b"DATA" not in connection.recv(1000)
+        connection.close()

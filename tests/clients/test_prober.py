@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 from runner.clients import start
 from runner.clients.probes import command, file, hdfs, partition
 from runner.clients.probes import http as http_probe
+from runner.clients.probes import sql as sql_probe
 from runner.executors import process
 
 
@@ -133,6 +135,11 @@ def test_a_cluster_that_is_down_is_told_in_its_own_words(tmp_path):
     env = script(tmp_path, "hdfs", "echo 'java.net.ConnectException: Connection refused' >&2; echo '\tat java.base' >&2; exit 255")
     assert hdfs.look_many([{"hdfs": "/x", "env": env, "cwd": "/"}])[0].missing == "java.net.ConnectException: Connection refused"
     assert command.ask(["no-such-command"], {"PATH": "/nowhere"}, "/")[0] == 127
+
+
+@pytest.mark.parametrize("module, probe, command", [(hdfs, {"hdfs": "/x"}, "hdfs"), (partition, {"partition": "a.b/c=1"}, "hive"), (partition, {"partition": "a.b/c=1", "url": "u"}, "beeline")])
+def test_a_command_that_is_not_there_is_told_and_not_taken_for_a_path_that_is_missing(module, probe, command):
+    assert module.look_many([{**probe, "env": {"PATH": "/nowhere"}, "cwd": "/"}])[0].missing == f"{command}: there is no such command on the PATH of the step"
 
 
 def test_a_command_that_hangs_is_ended_with_its_children(tmp_path, monkeypatch):
@@ -259,3 +266,16 @@ def test_who_is_told_to_end_a_wait_says_no_more_of_it(talk, tmp_path):
     (tmp_path / "first").write_text("x")
     (tmp_path / "second").write_text("x")
     assert talk.hear()["id"] == "second"
+
+
+def test_a_connection_that_cannot_work_ends_the_wait_at_once(tmp_path):
+    """A wrong password asked again and again locks an account; a table that is not there yet is waited for."""
+    (tmp_path / "connections.yaml").write_text(f"strange: {{type: oracel}}\nlite: {{type: sqlite, path: {tmp_path}/x.db}}\n")
+    (tmp_path / "connections.yaml").chmod(0o600)
+    sqlite3.connect(tmp_path / "x.db").close()
+
+    def asked(connection):
+        return sql_probe.look({"connection": connection, "sql": "select 1 from t", "home": str(tmp_path)}, {})
+
+    assert "is no database" in asked("strange").failed and "there is no connection nowhere" in asked("nowhere").failed
+    assert "no such table" in asked("lite").missing

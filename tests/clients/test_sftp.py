@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -124,7 +125,7 @@ def test_two_files_of_one_name(carry, tmp_path):
 def test_a_broken_link_leaves_no_file_under_its_name_and_the_retry_is_clean(carry, tmp_path, link):  # noqa: F811
     with open(tmp_path / "big", "wb") as file:
         file.truncate(150 << 20)
-    cut = threading.Thread(target=_cut_when_there_is_something, args=(carry.there, link))
+    cut = threading.Thread(target=_when_there_is_something, args=(carry.there, link.cut))
     cut.start()
     log = carry(255, put="big", to=f"{carry.there}/", port=link.port)
     cut.join()
@@ -134,13 +135,26 @@ def test_a_broken_link_leaves_no_file_under_its_name_and_the_retry_is_clean(carr
     assert names(carry.there) == ["big"] and (carry.there / "big").stat().st_size == 150 << 20
 
 
-def _cut_when_there_is_something(folder, link):  # noqa: F811
+def test_a_server_that_hangs_in_the_middle_is_given_up_and_the_retry_is_clean(carry, tmp_path, link):  # noqa: F811
+    with open(tmp_path / "big", "wb") as file:
+        file.truncate(150 << 20)
+    freeze = threading.Thread(target=_when_there_is_something, args=(carry.there, link.frozen.set))
+    freeze.start()
+    log = carry(255, put="big", to=f"{carry.there}/", port=link.port, keepalive=1, connect_timeout=2)
+    freeze.join()
+    assert "big" not in names(carry.there) and "error: " in log
+    link.frozen.clear()
+    carry(put="big", to=f"{carry.there}/", port=link.port)
+    assert [name for name in names(carry.there) if not name.endswith(".part")] == ["big"]
+
+
+def _when_there_is_something(folder, act):
     pause = threading.Event()
     for _ in range(6000):
         if any(name.endswith(".part") for name in os.listdir(folder)):
             break
         pause.wait(0.005)
-    link.cut()
+    act()
 
 
 @pytest.mark.parametrize("way", ["put", "get"])
@@ -184,12 +198,22 @@ def test_another_content_than_was_sent_is_seen(carry, tmp_path):
     assert "is not what was sent: its SHA-256 is another one" in log and names(carry.there) == []
 
 
+def stranger(folder):
+    """A key that nobody there knows."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "stranger"], check=True)
+    return str(folder / "stranger")
+
+
 def test_no_way_there(carry, tmp_path, link):  # noqa: F811
     write(tmp_path / "a")
     (tmp_path / "empty").touch()
     assert "is not known here, so it is not trusted" in carry(255, put="a", to="/tmp/", known_hosts=str(tmp_path / "empty"))
+    link.frozen.set()
+    assert "did not answer" in carry(255, put="a", to="/tmp/", port=link.port, connect_timeout=1)
+    link.frozen.clear()
     link.cut()
     carry(255, put="a", to="/tmp/", port=link.port)
+    assert "127.0.0.1 does not let " in carry(255, put="a", to="/tmp/", key_file=stranger(tmp_path))
     assert "sftp is not installed on this server" in carry(127, put="a", to="/tmp/", env={"PATH": str(tmp_path)})
 
 

@@ -27,7 +27,8 @@ def ask(words: Sequence[str], env: Mapping[str, str], cwd: str, text: str = "") 
             words, env=dict(env), cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
             errors="replace", start_new_session=True)
     except OSError as error:
-        return 127, "", f"{words[0]}: {error.strerror}"
+        why = "there is no such command on the PATH of the step" if isinstance(error, FileNotFoundError) else error.strerror
+        return 127, "", f"{words[0]}: {why}"
     try:
         out, said = child.communicate(text, timeout=LONGEST_SECONDS)
     except subprocess.TimeoutExpired:

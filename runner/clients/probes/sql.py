@@ -20,5 +20,5 @@ def look(probe: Mapping[str, Any], memory: Dict[str, Any]) -> Seen:
     try:
         value = sql.first_value(probe["connection"], probe["sql"], probe["home"])
     except ClientError as error:
-        return Seen(missing=error.message)
+        return Seen(failed=error.message) if error.final else Seen(missing=error.message)
     return Seen(missing=f"{probe['connection']}: the first value is {value!r}") if value in _NOT else Seen(ready={"value": str(value)})
