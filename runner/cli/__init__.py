@@ -64,7 +64,13 @@ class _Commands(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"runner.cli.{COMMANDS[name][0]}")
-        return getattr(module, {"list": "list_", "next": "next_"}.get(name, name))  # not to hide the builtins
+        command = getattr(module, {"list": "list_", "next": "next_"}.get(name, name))  # not to hide the builtins
+        url = ctx.params.get("server") or os.environ.get("RUNNER_SERVER")
+        if not url:
+            return command
+        from runner.cli.remote_commands import from_afar  # here: few ask a distant daemon
+
+        return from_afar(name, command, url)
 
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):
@@ -85,8 +91,9 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="runner", message="%(prog)s %(version)s")
 @click.option("--home", metavar="DIR", help="Where all state lives (RUNNER_HOME, else ~/.runner).")
 @click.option("--pipelines", metavar="DIR", help="Folder of the pipeline files (else HOME/pipelines).")
+@click.option("--server", metavar="URL", help="Ask the daemon whose page is there (RUNNER_SERVER), with the token RUNNER_TOKEN or HOME/token.")
 @click.pass_context
-def cli(ctx, home, pipelines):
+def cli(ctx, home, pipelines, server):
     """Run pipelines of bash, python, spark-submit and hive steps, each run with one fixed date.
 
     \b

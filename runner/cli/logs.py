@@ -183,7 +183,7 @@ def _show(app: App, source: Source, count: Optional[int], raw: bool, header: boo
         _print_header(app, source, first)
     if tail.cut:
         app.say(f"... the last {table.size(tail.size - tail.offset)} of {table.size(tail.size)} (--all: everything)")
-    _print(app, logtail.read_lines(source.path, tail.offset, tail.size))
+    print_lines(app, logtail.read_lines(source.path, tail.offset, tail.size))
     if not header and tail.offset and not tail.cut:
         app.say(f"({table.size(tail.offset)} before this: --all, or -n N; the file: {source.place})")
     return tail.size
@@ -204,7 +204,7 @@ def _copy(path: str, tail: logtail.Tail) -> None:
     sys.stdout.buffer.flush()
 
 
-def _print(app: App, lines: Iterable[bytes]) -> None:
+def print_lines(app: App, lines: Iterable[bytes]) -> None:
     for text in _batches(lines):
         app.out(text)
 

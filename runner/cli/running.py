@@ -8,11 +8,11 @@ from typing import List, Optional, Sequence
 import click
 
 from runner import daemonlock, model, ownership
-from runner.asjson import run_json
 from runner.cli.app import App, need_writable
 from runner.cli.completion import complete_pipeline, complete_run, complete_step
 from runner.cli.finding import find_run
 from runner.errors import Conflict, NotFound
+from runner.facts.runs import whole
 
 _param = click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be given again.")
 _slots = click.option("--slots", type=click.IntRange(1, 1000), help="Steps at once (settings: slots, 8).")
@@ -153,7 +153,7 @@ def _result(app: App, store, run: model.Run, as_json: bool, received: Sequence[i
     rows = store.step_runs(run.id)
     took = (run.ended_at - run.started_at).total_seconds() if run.started_at and run.ended_at else None
     if as_json:
-        app.out_json(run_json(run, rows))
+        app.out_json(whole(app, store, run))
     else:
         from runner.cli import table
 
@@ -218,7 +218,7 @@ def rerun(app: App, run_name, failed, start, everything, resume, keep_definition
     if resume:
         raise acts.already(app, run, True)
     repeating = acts.Rerun(run.name, failed, start, everything, keep_definition).ready(app, store)
-    _show_rerun(app, repeating.preview(store))
+    show_rerun(app, repeating.preview(store))
     if dry_run:
         return 0
     run = repeating.do(store, app.who(reason))
@@ -230,14 +230,15 @@ def rerun(app: App, run_name, failed, start, everything, resume, keep_definition
     if wait:
         return waiting.wait_for(app, store, [run.id], as_json)
     if as_json:
-        app.out_json(run_json(run, store.step_runs(run.id)))
+        app.out_json(whole(app, store, run))
     else:
         app.out(f"{run.name}  queued")
         app.say(f"  the daemon (pid {daemon.pid}) runs it: runner logs {run.name} -f")
     return 0
 
 
-def _show_rerun(app: App, preview) -> None:
+def show_rerun(app: App, preview) -> None:
+    """What a rerun would do."""
     run = preview.runs[0]
     for line in preview.warnings:
         app.say(line)
@@ -305,7 +306,7 @@ def _see_it_stop(app: App, store, run: model.Run, came: str, who, no_wait: bool,
 def _print_stopped(app: App, store, run: model.Run, as_json: bool) -> None:
     run = store.run_by_id(run.id)
     if as_json:
-        app.out_json(run_json(run, store.step_runs(run.id)))
+        app.out_json(whole(app, store, run))
     else:
         app.out(f"{run.name}  {run.state}")
 
@@ -326,9 +327,13 @@ def mark(app: App, run_name, step, state, reason, as_json):
     run = find_run(app, store, run_name)
     result = acts.Mark(run.name, step, state).ready(app, store).do(store, app.who(reason))
     if as_json:
-        app.out_json(run_json(store.run_by_id(run.id), store.step_runs(run.id)))
+        app.out_json(whole(app, store, store.run_by_id(run.id)))
     else:
-        app.out(f"{run.name}  {step}: {result['step']} -> {state}; the run is {result['run']}")
-        if result["run"] == "failed":
-            app.say(f"  runner rerun {run.name} --failed   runs what is left")
+        say_marked(app, run.name, step, result["step"], state, result["run"])
     return 0
+
+
+def say_marked(app: App, run: str, step: str, was: str, state: str, run_state: str) -> None:
+    app.out(f"{run}  {step}: {was} -> {state}; the run is {run_state}")
+    if run_state == "failed":
+        app.say(f"  runner rerun {run} --failed   runs what is left")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from runner import model
-from runner.asjson import run_json
 from runner.cli.app import App, need_writable
 from runner.cli.completion import complete_pipeline, complete_step
 from runner.cli.waiting import WAIT_SECONDS, ring, say_who_runs_it, wait_for
+from runner.facts.runs import whole
 
 SHOWN = 40  # dates of a preview
 _json = click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
@@ -45,7 +45,7 @@ def trigger(app: App, pipeline, date, params, only, new, wait, reason, as_json):
     if wait:
         return wait_for(app, store, [run.id], as_json)
     if as_json:
-        app.out_json(run_json(run, store.step_runs(run.id)))
+        app.out_json(whole(app, store, run))
     return 0
 
 
@@ -78,7 +78,7 @@ def backfill(app: App, pipeline, first, last, params, parallel, newest_first, fa
     filling = acts.Backfill(pipeline, first, last, params, parallel, newest_first, failed, everything).ready(app)
     store, name = app.store(create=True), filling.spec.name
     wanted, left = filling.dates(store)
-    _show_dates(app, name, wanted, left, as_json and dry_run)
+    show_dates(app, name, wanted, left, as_json and dry_run)
     if dry_run or not wanted:
         return 0
     if not yes and not as_json and not click.confirm(f"run {name} for these {len(wanted)} dates?", err=True):
@@ -95,7 +95,8 @@ def backfill(app: App, pipeline, first, last, params, parallel, newest_first, fa
     return 0
 
 
-def _show_dates(app: App, pipeline: str, wanted, left: int, as_json: bool) -> None:
+def show_dates(app: App, pipeline: str, wanted, left: int, as_json: bool) -> None:
+    """The dates of a backfill, and how many of its span are left alone."""
     if as_json:
         app.out_json([{"run": f"{pipeline}@{each.label}", "ds": f"{each.date.logical:%Y-%m-%d}", "due_at": each.date.due,
                        "was": each.existing.state if each.existing else None} for each in wanted])

@@ -8,13 +8,13 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 import flask
 
-from runner import acts, daemonlock, ownership
+from runner import acts
 from runner.errors import Conflict, RunnerError
 from runner.web.api.ask import Ask, Reply, caller, packed, tag_of
 from runner.web.api.operation import OPERATIONS, Made, schemas
 from runner.web.api.problems import Refused
 from runner.web.api.shapes import anything, many, maybe, moment, names, table, text, thing, whole
-from runner.web.desk import Desk
+from runner.web.views.common import tags_of
 
 LONGEST_KEY = 200
 MOST_COMMANDS = 100  # steps of which a preview shows what they execute
@@ -48,20 +48,12 @@ def words_of(params: Mapping[str, Any]) -> Tuple[str, ...]:
     return tuple(f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}" for name, value in params.items())
 
 
-def tags_of(ask: Ask, pipeline: str) -> Sequence[str]:
-    """Of a pipeline as it was when it last was good; none of one that is not known."""
-    row = ask.store.pipelines.get(pipeline)
-    if row is not None and row.definition:
-        return ask.desk.definitions().get(row.definition).tags
-    about = next((file.summary or {} for file in ask.desk.files() if file.name == pipeline), {})
-    return tuple(about.get("tags", ()))
-
-
 def _ready(ask: Ask, doing: Doing) -> Any:
     """Checked against the file and the rows; and whether this one may act on this pipeline."""
     ready = doing.asked.ready(ask.desk, ask.store)
     spec = getattr(ready, "spec", None)
-    ask.may(spec.tags if spec is not None else tags_of(ask, getattr(ready, "pipeline", "") or getattr(ready, "name", "")))
+    name = spec.name if spec is not None else getattr(ready, "pipeline", "") or getattr(ready, "name", "")
+    ask.may(tags_of(ask.desk, ask.store, name))  # as the pipeline is now, not as an old run had it
     return ready
 
 
@@ -105,7 +97,7 @@ def act(ask: Ask) -> Reply:
         return before
     if hasattr(ready, "ring"):
         ready.ring(ask.store)
-    ring(ask.desk)
+    acts.ring(ask.desk)
     return reply
 
 
@@ -156,10 +148,3 @@ def _check_unchanged(ask: Ask) -> None:
     found = reading.function(Ask(ask.desk, ask.store, reading, ask.names, {}, {}), **ask.names)
     if not (wanted.star_tag or wanted.contains(tag_of(packed(found)))):
         raise Refused("changed", f"{flask.request.path.rpartition('/')[0]} is no longer as it was when its ETag was read", "read it again, look, and send the new ETag")
-
-
-def ring(own: Desk) -> None:
-    """Tell the daemon, after the commit, that there is something to look at."""
-    found = daemonlock.look(own.config.home)
-    if found and found.owner:
-        ownership.ring(own.config.engines_folder, found.owner)

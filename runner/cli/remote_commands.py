@@ -1,0 +1,363 @@
+"""Commands from afar: the same words and the same output, asked of a distant daemon. Each has the parameters of the command itself."""
+
+from __future__ import annotations
+
+import copy
+from datetime import date as Day
+from types import SimpleNamespace
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import click
+
+from runner import model
+from runner.cli import daemon, logs, planning, reading, running, table, triggering
+from runner.cli.app import App
+from runner.cli.finding import LATEST
+from runner.cli.remote import Server, named
+from runner.errors import Conflict, NotFound, UsageError
+
+WAIT_SECONDS = 0.5
+HERE = ("check", "schema", "completion")  # they ask no daemon
+INSTEAD = {
+    "run": "runner --server URL trigger PIPELINE --wait", "plan": "runner --server URL trigger PIPELINE, or on that server: runner plan PIPELINE",
+    "service": "on that server: runner service install", "daemon": "on that server: runner daemon",
+}
+
+
+def from_afar(name: str, command: click.Command, url: str) -> click.Command:
+    """The command as it is, but asked of the daemon at `url`."""
+    if name in HERE:
+        return command
+
+    @click.pass_obj
+    def callback(app: App, **params: Any) -> Any:
+        if name not in COMMANDS:
+            raise UsageError(f"runner {name} cannot be done from afar", "type: " + INSTEAD.get(name, f"ssh to that server, and there: runner {name}"))
+        server = Server(url, app.environ, app.config.home, app.clock.sleep)
+        if server.readable:
+            app.say(f"  the token goes to {url} in clear: take https://, or a tunnel: ssh -L 8080:127.0.0.1:8080 HOST")
+        try:
+            return COMMANDS[name](app, server, **params)
+        finally:
+            server.close()
+
+    out = copy.copy(command)
+    out.callback = callback
+    return out
+
+
+# ------------------------------------------------------------------------------------------------------------- looking
+
+
+def _find_run(server: Server, text: str) -> str:
+    """As `finding.find_run` does it: by its name, or the newest of a pipeline, or of all."""
+    if "@" in text:
+        return text
+    for query in ([{"pipeline": text}, {}] if text == LATEST else [{"pipeline": text}]):
+        found = server.get("runs", limit=1, **query)["items"]
+        if found:
+            return found[0]["name"]
+    if text != LATEST:
+        server.get(f"pipelines/{named(text)}")  # which names near ones
+    raise NotFound("nothing ran there yet" if text == LATEST else f"pipeline {text} never ran", f"type: runner trigger {'PIPELINE' if text == LATEST else text}")
+
+
+def _status(app: App, server: Server, run_name: str, as_json: bool) -> None:
+    run = server.get(f"runs/{named(_find_run(server, run_name))}")
+
+    def last_lines(step: str) -> Tuple[Optional[Mapping[str, Any]], List[str]]:
+        address = f"runs/{named(run['name'])}/steps/{named(step)}"
+        attempts = server.get(address)["attempts"]
+        return (attempts[-1], server.get(f"{address}/log", lines=reading.LOG_LINES)["lines"]) if attempts else (None, [])
+
+    reading.show_status(app, run, last_lines, as_json)
+
+
+def _list(app: App, server: Server, as_json: bool) -> None:
+    reading.show_list(app, list(server.every("pipelines", limit=1000)), server.get("site")["daemon"], as_json)
+
+
+def _runs(app: App, server: Server, pipeline: Optional[str], state: Optional[str], count: int, as_json: bool) -> None:
+    found: List[Any] = []
+    for run in server.every("runs", pipeline=pipeline, state=state, limit=min(count, 1000)):
+        found.append(run)
+        if len(found) >= count:
+            break
+    if not found and not as_json:
+        app.say(f"{pipeline + ' has' if pipeline else 'there is'} no {state + ' ' if state else ''}run")
+        return
+    waiting = any(run["state"] in ("queued", "running") for run in found) and not as_json
+    waits = {each["run"]: each["why"] for each in server.get("waits", pipeline=pipeline, limit=1000)["items"] if not each["step"]} if waiting else {}
+    reading.show_runs(app, found, waits, as_json)
+
+
+def _show(app: App, server: Server, pipeline: str, merged: bool, as_json: bool) -> None:
+    if merged:
+        raise UsageError("--merged reads the files themselves", f"on that server: runner show {pipeline} --merged")
+    found = server.get(f"pipelines/{named(pipeline)}")
+    extra = ("paused_by", "pause_reason", "held", "problem")
+    reading.show_pipeline(app, pipeline, {name: value for name, value in found.items() if name not in extra}, as_json)
+
+
+def _next(app: App, server: Server, pipeline: str, count: int, after: Optional[str], as_json: bool) -> None:
+    found = server.get(f"pipelines/{named(pipeline)}/next", count=count, after=after)["items"]
+    scheduled = bool(found) or server.get(f"pipelines/{named(pipeline)}")["schedule"] is not None
+    planning.show_times(app, pipeline, scheduled, found, as_json)
+
+
+def _health(app: App, server: Server, as_json: bool) -> int:
+    return daemon.show_health(app, server.get("health"), as_json)
+
+
+# ---------------------------------------------------------------------------------------------------------------- logs
+
+
+def _logs(app: App, server: Server, run_name: str, step: Optional[str], count: Optional[int], everything: bool, follow: bool, number: Optional[int], raw: bool, paths: bool, as_json: bool) -> None:
+    if follow and (as_json or paths or number):
+        raise UsageError("-f goes with neither --json nor --path nor --attempt", f"type: runner logs {run_name} -f")
+    run = _find_run(server, run_name)
+    address = f"runs/{named(run)}"
+    if step:
+        server.get(f"{address}/steps/{named(step)}")
+    steps = [step] if step else [each["step"] for each in server.get(f"{address}/logs", lines=0)["steps"]]
+    lines = None if everything else count if count is not None else logs.ONE_STEP if len(steps) == 1 else logs.MANY_STEPS
+    reader = _Reader(app, server, address, raw or bool(step))
+    parts = [part for part in (reader.begin(each, lines, number) for each in steps) if part is not None]
+    if paths:
+        app.out("\n".join(part["path"] for part in parts))
+    elif as_json:
+        app.out_json({"run": run, "steps": [_log_json(reader.whole(part)) for part in parts]})
+    else:
+        for part in parts:
+            reader.print(part, header=not raw and (len(parts) > 1 or follow and not step))
+        if follow:
+            reader.follow(run, step)
+        elif not parts:
+            app.say(f"{'step ' + step + ' of ' if step else ''}run {run} printed nothing yet: runner status {run}")
+
+
+def _log_json(part: Mapping[str, Any]) -> Dict[str, Any]:
+    """As `runner logs --json` gives it."""
+    return {key: value for key, value in part.items() if key not in ("next", "over") and (key != "removed" or value)}
+
+
+class _Reader:
+    """Logs of a run, read in parts."""
+
+    def __init__(self, app: App, server: Server, address: str, plain: bool):
+        self._app, self._server, self._address, self._plain = app, server, address, plain
+        self._at: Dict[Tuple[str, int], int] = {}  # (step, attempt) -> where to read on
+        self._shown: Optional[Tuple[str, int]] = None
+
+    def begin(self, step: str, lines: Optional[int], attempt: Optional[int]) -> Optional[Dict[str, Any]]:
+        """The end of one log, or all of it; None for a step that never began."""
+        query = {"offset": 0} if lines is None else {"lines": lines}
+        try:
+            return self._server.get(f"{self._address}/steps/{named(step)}/log", attempt=attempt, **query)
+        except NotFound:
+            return None
+
+    def whole(self, part: Dict[str, Any]) -> Dict[str, Any]:
+        """With all that followed meanwhile."""
+        said = list(part["lines"])
+        while part["next"] < part["size"]:
+            more = self._on(part["step"], part["attempt"], part["next"])
+            if not more["lines"]:
+                break
+            said += more["lines"]
+            part = {**more, "offset": part["offset"]}
+        return {**part, "lines": said}
+
+    def _on(self, step: str, attempt: int, offset: int) -> Dict[str, Any]:
+        return self._server.get(f"{self._address}/steps/{named(step)}/log", attempt=attempt, offset=offset)
+
+    def print(self, part: Dict[str, Any], header: bool) -> None:
+        key = (part["step"], part["attempt"])
+        while True:
+            if part["lines"]:
+                if header and self._shown != key:
+                    title = f"==> {part['step']} (attempt {part['attempt']}, {part['state']}) <=="
+                    self._app.out(("" if self._shown is None else "\n") + click.style(title, fg=table.STATE_COLORS.get(part["state"]), bold=True))
+                self._shown = key
+                logs.print_lines(self._app, (line.encode("utf-8", "surrogatepass") for line in part["lines"]))
+            self._at[key] = part["next"]
+            if part["next"] >= part["size"] or not part["lines"]:
+                return
+            part = self._on(*key, part["next"])
+
+    def follow(self, run: str, step: Optional[str]) -> None:
+        """On until the step, or the run, has ended. States are read before the logs are, so that the log of what has ended is whole."""
+        etag = ""
+        while True:
+            answer = self._server.ask("GET", self._address, {}, etag=etag)
+            found, etag = answer.data or found, answer.etag  # noqa: F821 - there is one before an answer can be 304
+            row = next((each for each in found["steps"] if each["id"] == step), None) if step else found
+            ended = row is not None and row["state"] in (model.STEP_TERMINAL if step else model.RUN_TERMINAL)
+            for each in found["steps"]:
+                if step in (None, each["id"]) and each["tries"]:
+                    self._attempts(each["id"])
+            if ended:
+                self._app.say(f"({step or run}: {row['state']}{': ' + row['reason'] if row['reason'] else ''})")
+                return
+            if found["interrupted"]:
+                self._app.say(f"({run}: interrupted, nobody works on it)")
+                return
+            self._app.clock.sleep(WAIT_SECONDS)
+
+    def _attempts(self, step: str) -> None:
+        """What came to the log of its attempts since the last look."""
+        last = self.begin(step, 0, None)
+        if last is None:
+            return
+        for number in range(max((number for name, number in self._at if name == step), default=last["attempt"]), last["attempt"] + 1):
+            offset = self._at.get((step, number), 0)
+            if number < last["attempt"] or last["size"] > offset:
+                self.print(self._on(step, number, offset), header=not self._plain)
+
+
+# -------------------------------------------------------------------------------------------------------------- acting
+
+
+def _params(words: Sequence[str]) -> Dict[str, str]:
+    """As text: whoever knows the file gives them their types."""
+    for word in words:
+        if "=" not in word:
+            raise UsageError(f"--param {word}: write name=value")
+    return dict(word.split("=", 1) for word in words)
+
+
+def _wait(app: App, server: Server, names: Sequence[str], as_json: bool) -> int:
+    """Until these runs have ended; 0 when all succeeded."""
+    left, results, bad = list(names), [], 0
+    while left:
+        for name in list(left):
+            run = server.get(f"runs/{named(name)}")
+            if run["state"] not in model.RUN_TERMINAL:
+                continue
+            left.remove(name)
+            bad += run["state"] != "success"
+            results.append(run)
+            if not as_json:
+                app.out(f"{name}  {table.state(run['state'])}" + (f"  ({run['reason']})" if run["reason"] else "") + (f"  {len(left)} left" if len(names) > 1 else ""))
+        if left:
+            app.clock.sleep(WAIT_SECONDS)
+    if as_json:
+        app.out_json(results[0] if len(names) == 1 else results)
+    return 1 if bad else 0
+
+
+def _trigger(app: App, server: Server, pipeline: str, date: Optional[str], params, only, new: bool, wait: bool, reason: str, as_json: bool) -> int:
+    body, address = {"date": date, "params": _params(params), "only": list(only), "new": new, "reason": reason}, f"pipelines/{named(pipeline)}/runs"
+    answer = server.post(address, body)
+    run = answer.data
+    if answer.status != 201:  # it was there: at a terminal one wants to know
+        refusal = server.post(address, {**body, "date": body["date"] or run["ds"]}, dry_run=True).data["refusal"]
+        raise Conflict(*(refusal["detail"], refusal["hint"]) if refusal else (f"run {run['name']} exists ({run['state']})", ""))
+    if not as_json:
+        app.out(f"{run['name']}  queued")
+        later = f"; it begins {run['due_at']:%Y-%m-%d %H:%M %Z}" if run["due_at"] > app.clock.now() else ""
+        app.say(f"  runner logs {run['name']} -f   watch it{later}")
+    if wait:
+        return _wait(app, server, [run["name"]], as_json)
+    if as_json:
+        app.out_json(run)
+    return 0
+
+
+def _rerun(app: App, server: Server, run_name: str, failed: bool, start, everything: bool, resume: bool, keep_definition: bool, dry_run: bool, here: bool, wait: bool, reason: str,
+           as_json: bool, **foreground: Any) -> int:
+    if resume or here or foreground.get("slots") or foreground.get("show_logs"):
+        raise UsageError("--resume, --here, --slots and --logs are of a run in this process", "on that server; from afar: --failed, --from STEP or --all, and --wait")
+    run = _find_run(server, run_name)
+    body = {"failed": failed, "from": list(start), "all": everything, "keep_definition": keep_definition, "reason": reason}
+    preview = server.post(f"runs/{named(run)}/rerun", body, dry_run=True).data
+    running.show_rerun(app, _as_object(preview))
+    if dry_run:
+        return 0
+    found = server.post(f"runs/{named(run)}/rerun", body).data
+    if wait:
+        return _wait(app, server, [run], as_json)
+    if as_json:
+        app.out_json(found)
+    else:
+        app.out(f"{run}  queued")
+        app.say(f"  the daemon of {server.url} runs it: runner logs {run} -f")
+    return 0
+
+
+def _as_object(found: Any) -> Any:
+    if isinstance(found, list):
+        return [_as_object(each) for each in found]
+    return SimpleNamespace(**{name: _as_object(value) for name, value in found.items()}) if isinstance(found, dict) else found
+
+
+def _stop(app: App, server: Server, run_name: Optional[str], backfill: Optional[int], no_wait: bool, force: bool, reason: str, as_json: bool) -> int:
+    if (run_name is None) == (backfill is None):
+        raise UsageError("say which run", "type: runner stop RUN   or: runner stop --backfill NUMBER")
+    body = {"force": force, "reason": reason}
+    if backfill is not None:
+        names = server.post(f"backfills/{backfill}/stop", body).data["stopped"]
+        app.out_json({"backfill": backfill, "stopped": names}) if as_json else app.out(f"backfill {backfill}: {len(names)} runs stopped")
+        return 0
+    name = _find_run(server, str(run_name))
+    run = server.post(f"runs/{named(name)}/stop", body).data
+    if run["state"] not in model.RUN_TERMINAL:
+        app.say(f"asked {run['worked_on_by'] or 'whoever takes it up'} to stop {name}")
+    while not no_wait and run["state"] not in model.RUN_TERMINAL and run["worked_on_by"]:
+        app.clock.sleep(WAIT_SECONDS)
+        run = server.get(f"runs/{named(name)}")
+    app.out_json(run) if as_json else app.out(f"{name}  {run['state']}")
+    return 0
+
+
+def _mark(app: App, server: Server, run_name: str, step: str, state: str, reason: str, as_json: bool) -> int:
+    name = _find_run(server, run_name)
+    before = {each["id"]: each["state"] for each in server.get(f"runs/{named(name)}")["steps"]}
+    run = server.post(f"runs/{named(name)}/mark", {"step": step, "state": state, "reason": reason}).data
+    if as_json:
+        app.out_json(run)
+    else:
+        running.say_marked(app, name, step, before.get(step, ""), state, run["state"])
+    return 0
+
+
+def _backfill(app: App, server: Server, pipeline: str, first: str, last: str, params, parallel: int, newest_first: bool, failed: bool, everything: bool, dry_run: bool, yes: bool,
+              wait: bool, reason: str, as_json: bool) -> int:
+    body = {"pipeline": pipeline, "first": first, "last": last, "params": _params(params), "parallel": parallel, "newest_first": newest_first, "failed": failed,
+            "all": everything, "reason": reason}
+    preview = server.post("backfills", body, dry_run=True).data
+    dates = [SimpleNamespace(label=run["name"].partition("@")[2], date=SimpleNamespace(logical=Day.fromisoformat(run["ds"]), due=run["due_at"]),
+                             existing=SimpleNamespace(state=run["was"]) if run["was"] else None) for run in sorted(preview["runs"], key=lambda run: run["due_at"])]
+    triggering.show_dates(app, pipeline, dates, preview["left"], as_json and dry_run)
+    if dry_run or not dates:
+        return 0
+    if not yes and not as_json and not click.confirm(f"run {pipeline} for these {len(dates)} dates?", err=True):
+        raise click.Abort()
+    found = server.post("backfills", body).data
+    number = found["backfill"]["id"]
+    if not as_json:
+        app.out(f"backfill {number}: {len(found['runs'])} runs wait, {parallel} at a time")
+        app.say(f"  runner runs {pipeline}   how far it is     runner stop --backfill {number}   ends it")
+    if wait:
+        return _wait(app, server, found["runs"], as_json)
+    if as_json:
+        app.out_json({"backfill": number, "runs": sorted(found["runs"])})
+    return 0
+
+
+def _switch(act: str, words: str, then: str) -> Callable[..., None]:
+    def switch(app: App, server: Server, pipeline: str, reason: str, step: str = "") -> None:
+        server.post(f"pipelines/{named(pipeline)}/{act}", {"step": step, "reason": reason})
+        what = f"{pipeline} {step}".strip()
+        app.out(f"{what}  {words}")
+        if then:
+            app.say("  " + then.format(what=what))
+
+    return switch
+
+
+COMMANDS: Dict[str, Callable[..., Any]] = {
+    "list": _list, "status": _status, "runs": _runs, "show": _show, "next": _next, "health": _health, "logs": _logs, "trigger": _trigger, "rerun": _rerun, "stop": _stop,
+    "mark": _mark, "backfill": _backfill, "pause": _switch("pause", "paused", "runner unpause {what}   lets its schedule go on"), "unpause": _switch("unpause", "goes on", ""),
+    "hold": _switch("hold", "held", "runner release {what}   lets it go"), "release": _switch("release", "goes on", ""),
+}
