@@ -9,6 +9,7 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 from runner import model, params, schedule
 from runner.acts import planned
+from runner.acts.holding import held
 from runner.acts.making import create_run, label_for, preview_run, revive
 from runner.acts.preview import PlannedRun, PlannedStep, Preview
 from runner.acts.repeating import reset
@@ -116,7 +117,7 @@ class Filling:
                                   each.existing.state if each.existing else "", "queued", steps, len(names))
                        for each in (reversed(wanted) if self.asked.newest_first else wanted)),
             steps=tuple(step for run in runs for step in planned.as_dicts(self.app, planned.jobs(self.app, store, self.spec, run, names[:commands]))),
-            refusal=("", "") if wanted else (nothing, "--failed repeats what failed, --all what succeeded too" if left else ""),
+            warnings=tuple(held(store, self.spec.name)), refusal=("", "") if wanted else (nothing, "--failed repeats what failed, --all what succeeded too" if left else ""),
         )
 
     def do(self, store: Store, who: Who, wanted: Optional[List[Wanted]] = None) -> Tuple[int, List[int]]:

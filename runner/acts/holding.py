@@ -12,6 +12,11 @@ from runner.errors import Conflict, RunnerError
 from runner.store import Store
 
 
+def held(store: Store, pipeline: str) -> List[str]:
+    """What of a pipeline is held, in words."""
+    return [f"{pipeline} {step}".strip() + f" is {words}" for step, words in store.pipelines.holds().get(pipeline, {}).items()]
+
+
 @dataclass(frozen=True)
 class Pause:
     """Stop a pipeline's schedule."""

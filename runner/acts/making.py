@@ -9,6 +9,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 from runner import faults, model, ownership, params, schedule
 from runner.actor import actor
 from runner.acts import planned
+from runner.acts.holding import held
 from runner.acts.named import check_steps
 from runner.acts.preview import PlannedRun, PlannedStep, Preview
 from runner.acts.who import Who, command, each, flag, option, record
@@ -162,8 +163,7 @@ class Making:
         out = []
         if self.date.due > self.app.clock.now():
             out.append(f"it begins {self.date.due:%Y-%m-%d %H:%M %Z}, when it is due")
-        held = store.pipelines.holds().get(self.spec.name, {})
-        out += [f"{self.spec.name} {step}".strip() + f" is {words}" for step, words in held.items()]
+        out += held(store, self.spec.name)
         active = [run.name for run in store.recent_runs(self.spec.name, "running", self.spec.max_active_runs)]
         if len(active) >= self.spec.max_active_runs:
             out.append(f"it waits for {active[-1]} (max_active_runs: {self.spec.max_active_runs})")

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from runner import model
 from runner.acts import planned
+from runner.acts.holding import held
 from runner.acts.making import already
 from runner.acts.named import as_run_has_it, check_steps, todays
 from runner.acts.preview import PlannedRun, PlannedStep, Preview
@@ -125,7 +126,7 @@ class Repeating:
             runs=(PlannedRun(run.name, f"{run.date.logical:%Y-%m-%d}", run.date.due, run.state, "queued", steps, len(self.spec.steps)),),
             steps=tuple(self._commands(store, commands)), params=dict(run.params),
             changes=tuple(definition_changes(self.before, self.spec) or ["~ the file changed, but none of its steps"]) if self.before.text != self.spec.text else (),
-            warnings=(f"{self.before.path} is gone: the run's own definition is used",) if gone else (),
+            warnings=(*((f"{self.before.path} is gone: the run's own definition is used",) if gone else ()), *held(store, run.pipeline)),
             refusal=(refusal, "choose: --failed, --from STEP or --all") if refusal else ("", ""),
         )
 
