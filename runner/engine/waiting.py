@@ -69,8 +69,11 @@ class Waiting:
         everything, some, self._all, self._some = self._all, self._some, False, set()
         if draining or not (everything or some):
             return
+        full: Set[str] = set()  # when one of a pipeline's runs has no room, the others have none
         for run_id, pipeline in list(self.given.items()):
-            self._begin_given(self._store.run_by_id(run_id), pipeline, now)
+            if pipeline.name not in full and (everything or pipeline.name in some):
+                if not self._begin_given(self._store.run_by_id(run_id), pipeline, now):
+                    full.add(pipeline.name)
         names = [] if not self._serve else self._store.waiting_pipelines() if everything else sorted(some)
         room = BEGIN_AT_ONCE
         for i, name in enumerate(names):
@@ -79,17 +82,20 @@ class Waiting:
                 self._some.update(names[i:])  # in the next turn, so that the first steps start at once
                 return
 
-    def _begin_given(self, run: model.Run, pipeline: model.Pipeline, now: datetime) -> None:
+    def _begin_given(self, run: model.Run, pipeline: model.Pipeline, now: datetime) -> bool:
+        """False when its pipeline has no room for a further run."""
         try:
-            if not self._is_full(run, pipeline):
-                del self.given[run.id]
-                self.begin(run, pipeline, now)
+            if self._is_full(run, pipeline):
+                return False
+            del self.given[run.id]
+            self.begin(run, pipeline, now)
         except Conflict as error:
             if run.parent is None:
                 raise
             del self.given[run.id]  # the step that made it fails, and says why
             self._store.release(run.id, self._hands.owner.id)
             acts.take_out(self._store, run, at=now, who="runner", why=error.message)
+        return True
 
     def _begin_of(self, pipeline: str, now: datetime, room: int) -> int:
         """Begin waiting runs of one pipeline; how many began."""

@@ -1,7 +1,7 @@
 """Runs jobs on this host: one thread, no polling of children.
 
-SIGCHLD wakes the loop through a pipe, on every kernel that runs Python; a process that is not our child (adopted after
-a crash) is watched by pidfd where the kernel has it (5.3), else looked at five times a second.
+A wrapper says through a pipe that its attempt has ended; SIGCHLD says that a wrapper died. A process that is not our child
+(adopted after a crash) is watched by pidfd where the kernel has it (5.3), else looked at five times a second.
 """
 
 from __future__ import annotations
@@ -9,16 +9,20 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Set
 
+from runner import faults
 from runner.clock import Clock
 from runner.executors import Report, process
+from runner.executors.wrappers import Wrappers
 from runner.model import Job
 
 POLL_SECONDS = 0.2  # for adopted processes on kernels without pidfd
 LEFTOVER_GRACE = 2.0  # seconds between TERM and KILL for what a finished step left in the background
 SWEEP_SECONDS = 0.02  # between looks at such leftovers
+REST_SECONDS = 5.0  # so long wrappers without work are kept
+MOMENT = 0.2  # seconds in which this machine cannot have given out all its pids
 
 
 @dataclass
@@ -26,7 +30,7 @@ class _Sweep:
     """A finished attempt whose background processes are being ended before it is reported."""
 
     report: Report
-    pid: int
+    pid: int  # of its wrapper, and so of its process group
     until: float  # monotonic seconds: KILL from then on
 
 
@@ -36,13 +40,17 @@ class LocalExecutor:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sweeps: List[_Sweep] = []
-        self._children: Dict[str, int] = {}  # folder -> pid of its wrapper
+        self._wrappers = Wrappers()
+        self._again: Set[str] = set()  # attempts whose wrapper died before it had begun: given to another, once
+        self._look = False  # a child died
+        self._begun = clock.monotonic()  # the last attempt
         self._adopted: Dict[str, Optional[int]] = {}  # folder -> pidfd, None where it must be polled
         self._woken: Set[str] = set()  # adopted ones whose pidfd said that they ended
         self._reports: List[Report] = []
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._selector.register(self._wrappers.ends, selectors.EVENT_READ)
         self._old_fd = signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         self._old_handler = signal.signal(signal.SIGCHLD, lambda *_: None)
 
@@ -53,6 +61,7 @@ class LocalExecutor:
         for fd in self._adopted.values():
             if fd is not None:
                 os.close(fd)
+        self._wrappers.close()
         self._selector.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
@@ -70,7 +79,11 @@ class LocalExecutor:
     def start(self, job: Job) -> None:
         """Start an attempt; what cannot be started is reported as refused by the next `wait`."""
         try:
-            self._children[job.folder] = process.spawn(job)
+            process.prepare(job, self._wrappers.base)
+            faults.point("process.before_spawn")
+            self._begun = self._clock.monotonic()
+            self._wrappers.begin(job.folder, self._begun)
+            faults.point("process.after_spawn")
         except OSError as error:
             self.refuse(job.folder, f"cannot start: {error.strerror}: {error.filename or job.argv[0]}")
 
@@ -111,29 +124,51 @@ class LocalExecutor:
             timeout = POLL_SECONDS if timeout is None else min(timeout, POLL_SECONDS)
         if self._sweeps:
             timeout = SWEEP_SECONDS
-        for key, _ in self._selector.select(timeout):
+        elif self._wrappers.resting:
+            timeout = REST_SECONDS if timeout is None else min(timeout, REST_SECONDS)
+        events = self._selector.select(timeout)
+        for key, _ in events:
             if key.fd == self._wake_read:
                 _drain(self._wake_read)
+                self._look = True
             elif key.data is not None:
                 self._woken.add(key.data)
+        if not events and self._clock.monotonic() - self._begun >= REST_SECONDS:
+            self._wrappers.rest()
         return self._collect()
 
     def _collect(self) -> List[Report]:
         out, self._reports = self._reports, []
-        for folder, pid in list(self._children.items()):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                del self._children[folder]
-                code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-                if not self._lost_race(folder, pid, code):
-                    out += self._ended(folder, pid, code)
+        look, self._look = self._look, False
+        ended, died = self._wrappers.news(look)
+        for folder, pid, code in ended:
+            self._again.discard(folder)
+            if self._lost_race(folder, pid, code):
+                self._wrappers.free(pid)
+            else:
+                out += self._ended(folder, pid, code)
+        for folder, pid in died:
+            out += self._died(folder, pid)
         for folder, fd in [(folder, fd) for folder, fd in self._adopted.items() if fd is None or folder in self._woken]:
             start = process.read_start(folder)
             if start is None or not process.is_alive(start):
                 self._forget(folder, fd)
                 _reap(start)
-                out += self._ended(folder, start.pid if start else 0, -signal.SIGKILL)
+                out += self._by_record(folder, start.pid if start else 0)
         return out + self._swept()
+
+    def _died(self, folder: str, pid: int) -> List[Report]:
+        """A wrapper of ours died with an attempt in hand; what it had not begun another one may have."""
+        start = process.read_start(folder)
+        if start is not None or folder in self._again:
+            self._again.discard(folder)
+            return self._by_record(folder, pid)
+        self._again.add(folder)
+        try:
+            self._wrappers.begin(folder, self._clock.monotonic())
+        except OSError as error:
+            self.refuse(folder, f"cannot start: {error.strerror}")
+        return []
 
     def _lost_race(self, folder: str, pid: int, code: int) -> bool:
         """Another wrapper was faster with this folder: it is the one that counts."""
@@ -145,32 +180,40 @@ class LocalExecutor:
         self.recover(folder)
         return True
 
+    def _by_record(self, folder: str, pid: int) -> List[Report]:
+        """The report of an attempt whose wrapper is dead: only the record on disk can tell."""
+        code = process.read_rc(folder)
+        if code is None:
+            process.kill_members(folder, process.read_start(folder), signal.SIGKILL)
+            return [Report(folder, "lost", reason="lost: its wrapper was killed")]
+        return self._ended(folder, pid, code)
+
     def _ended(self, folder: str, pid: int, code: int) -> List[Report]:
-        """The report of an ended wrapper; a negative code says that only its record on disk can tell."""
-        if code < 0:
-            rc = process.read_rc(folder)
-            if rc is None:
-                process.kill_members(folder, process.read_start(folder), signal.SIGKILL)
-                return [Report(folder, "lost", reason="lost: its wrapper was killed")]
-            code = rc
-        left = process.group_left(pid) if pid else []
-        if left:
-            process.signal_all(left, signal.SIGTERM)
-            report = Report(folder, "exited", code, leftovers=True)
-            self._sweeps.append(_Sweep(report, pid, self._clock.monotonic() + LEFTOVER_GRACE))
-            return []
-        return [Report(folder, "exited", code)]
+        """The report of an attempt, after its background processes have gone."""
+        report = Report(folder, "exited", code)
+        left = self._left(pid)
+        if not left:
+            self._wrappers.free(pid)
+            return [report]
+        process.signal_all(left, signal.SIGTERM)
+        self._sweeps.append(_Sweep(replace(report, leftovers=True), pid, self._clock.monotonic() + LEFTOVER_GRACE))
+        return []
+
+    def _left(self, pid: int) -> List[int]:
+        last, tick = self._wrappers.since(pid)
+        return process.group_left(pid, pid, last if self._clock.monotonic() - tick < MOMENT else 0) if pid else []
 
     def _swept(self) -> List[Report]:
         """End what finished steps left running in their process group: their slot and their date are over."""
         done = []
         for sweep in self._sweeps:
-            left = process.group_left(sweep.pid)
+            left = self._left(sweep.pid)
             if left:
                 if self._clock.monotonic() < sweep.until:
                     continue
                 process.signal_all(left, signal.SIGKILL)
             done.append(sweep)
+            self._wrappers.free(sweep.pid)
         self._sweeps = [sweep for sweep in self._sweeps if sweep not in done]
         return [sweep.report for sweep in done]
 

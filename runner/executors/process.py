@@ -1,6 +1,7 @@
 """One attempt on this host: its folder, its wrapper, its processes. No clock of its own, no database.
 
-An attempt's folder holds: script... (what runs), log (its output, bytes as they came), start (pid and boot), rc (exit status), output (what it hands on), note (what its client says of it). The recovery table stands in docs/architecture.md.
+An attempt's folder holds: job (its environment and command), script... (what that runs), log (its output, bytes as they came), start (its
+wrapper and the boot), rc (exit status), output (what it hands on), note (what its client says of it). The recovery table stands in docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -8,49 +9,69 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
-import subprocess
 import sys
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
-from runner import faults
 from runner.model import Job
 from runner.site import kerberos
 
-WRAPPER = os.path.join(os.path.dirname(__file__), "wrapper.sh")
+WRAPPER = "RUNNER_WRAPPER"  # the variable that a wrapper is born with, and no other process ever has after it
 ATTENDANT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "attendant.py")
-SHELL = "/bin/sh"
-LOST_RACE = 125  # the wrapper's exit code when another wrapper holds the folder
+LOST_RACE = 125  # what a wrapper says when another holds the folder
 MAX_OUTPUT_BYTES = 256 * 1024
+MAX_WORD_BYTES = 128 * 1024  # MAX_ARG_STRLEN of execve(2): one argument, or one variable with its name
+NEAR = 1000  # so many new processes are asked one by one which group they are in
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BY_ENV = re.compile(r"(BASHOPTS|EUID|GROUPS|LANG|LC_.*|OPTIND|PPID|SHELLOPTS|UID|(?![A-Za-z_][A-Za-z0-9_]*$).*)", re.S)  # not a shell's to set, or it says something
 
 
-def spawn(job: Job) -> int:
-    """Write the job's files and start its wrapper in a session of its own; returns its pid. Raises OSError."""
+def prepare(job: Job, base: Mapping[str, str]) -> None:
+    """Write the job's files, for a wrapper that was born with the environment `base`. Raises OSError."""
     try:
         os.mkdir(job.folder, 0o750)
     except FileNotFoundError:
         os.makedirs(job.folder, 0o750)
     except FileExistsError:  # the same attempt once more, after a crash
         pass
+    if not os.path.isdir(job.cwd):
+        raise NotADirectoryError(errno.ENOENT, "the folder (cwd) does not exist", job.cwd)
     try:
         for name, text in job.files.items():
             _place(os.path.join(job.folder, name), text)
-        return _spawned(job)
+        _place(os.path.join(job.folder, "job"), _order(job, base))
     except ValueError:
         raise OSError(errno.EINVAL, "it holds a NUL, or half a character, which no command can be given", _odd_one(job)) from None
 
 
-def _spawned(job: Job) -> int:
-    if not os.path.isdir(job.cwd):
-        raise NotADirectoryError(errno.ENOENT, "the folder (cwd) does not exist", job.cwd)
-    faults.point("process.before_spawn")
+def _order(job: Job, base: Mapping[str, str]) -> str:
+    """The job as the wrapper reads it: what differs from the wrapper's own environment, the folder, the command."""
     words, env = _attended(job) if job.attendant else (job.argv, job.env)
-    pid = _start((SHELL, WRAPPER, job.folder, boot_id(), job.cwd, *words), env)
-    faults.point("process.after_spawn")
-    return pid
+    added = {name: value for name, value in env.items() if base.get(name) != value}
+    _check_sizes(words, added)
+    by_env = [f"{name}={value}" for name, value in added.items() if _BY_ENV.fullmatch(name)]
+    lines = ["unset " + " ".join([WRAPPER, *(name for name in base if name not in env and _NAME.fullmatch(name))])]
+    lines += [f"export {name}={_quoted(value)}" for name, value in added.items() if not _BY_ENV.fullmatch(name)]
+    lines += [f"cd {_quoted(job.cwd)} || exit", "exec " + " ".join(map(_quoted, ("env", *by_env, *words) if by_env else words)), ""]
+    text = "\n".join(lines)
+    if "\0" in text:
+        raise ValueError
+    return text
+
+
+def _quoted(word: str) -> str:
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+def _check_sizes(words: Sequence[str], env: Mapping[str, str]) -> None:
+    """Raises OSError for what the kernel would refuse, with its name."""
+    for name, text in (*((f"argument {i}", word) for i, word in enumerate(words)), *((name, f"{name}={value}") for name, value in env.items())):
+        if len(text) * 4 >= MAX_WORD_BYTES and len(os.fsencode(text)) >= MAX_WORD_BYTES:
+            raise OSError(errno.E2BIG, f"longer than {MAX_WORD_BYTES // 1024} KiB, which no command can be given", name)
 
 
 def _odd_one(job: Job) -> str:
@@ -69,14 +90,6 @@ def _attended(job: Job) -> Tuple[Sequence[str], Mapping[str, str]]:
     """The command behind its attendant. The order holds names: the attendant reads the values of secrets itself."""
     order = json.dumps(job.attendant, ensure_ascii=False)
     return (sys.executable, "-I", ATTENDANT, *job.argv), {**job.env, "RUNNER_ATTENDANT": order}
-
-
-def _start(words: Sequence[str], env: Mapping[str, str]) -> int:
-    """posix_spawn where the C library can make a session with it (glibc 2.26): less work for each step than Popen."""
-    try:
-        return os.posix_spawn(words[0], words, env, setsid=True)
-    except NotImplementedError:
-        return subprocess.Popen(words, env=env, start_new_session=True, close_fds=False).pid
 
 
 def _place(path: str, text: str) -> None:
@@ -112,13 +125,17 @@ class Wrapper:
 
     pid: int
     boot: str
+    name: str
     folder: str
+
+
+_ATTEMPT = b"RUNNER_ATTEMPT="
 
 
 def read_start(folder: str) -> Optional[Wrapper]:
     """The start file; None when it is absent or not whole."""
     words = _words(os.path.join(folder, "start"))
-    return Wrapper(int(words[0]), words[1], folder) if len(words) == 3 and words[2] == "." else None
+    return Wrapper(int(words[0]), words[1], words[2], folder) if len(words) == 4 and words[3] == "." else None
 
 
 def read_rc(folder: str) -> Optional[int]:
@@ -223,41 +240,60 @@ def stat_of(pid: int) -> Optional[List[str]]:
 
 
 def is_alive(wrapper: Wrapper) -> bool:
-    """The very process of the start file, not another that got its pid: it leads its session and was born with the
-    attempt's RUNNER_ATTEMPT, which no other process of this machine can have been."""
+    """The very process of the start file, not another that got its pid: it leads its session and was born with the name that
+    no other process of this machine can have been."""
     fields = stat_of(wrapper.pid)
     return (
         bool(fields) and fields[0] not in "ZX" and int(fields[3]) == wrapper.pid and wrapper.boot == boot_id()
-        and _mark(wrapper.folder) in _environment(wrapper.pid)
+        and _named(wrapper) in _environment(wrapper.pid)
     )
 
 
+def _named(wrapper: Wrapper) -> bytes:
+    return f"{WRAPPER}={wrapper.name}\0".encode()
+
+
 def _mark(folder: str) -> bytes:
-    return b"RUNNER_ATTEMPT=" + os.fsencode(folder) + b"\0"
+    return _ATTEMPT + os.fsencode(folder) + b"\0"
 
 
 def members(folder: str, wrapper: Optional[Wrapper]) -> Iterator[int]:
-    """The processes of an attempt: those born with its RUNNER_ATTEMPT, and all of its session while its wrapper lives.
+    """The processes of an attempt, besides its wrapper: what that has just forked; those born with its RUNNER_ATTEMPT; and all
+    of its session while its wrapper lives, except what an attempt before it has left there.
 
     Without the wrapper its pid, and so its session's number, may have become a stranger's.
     """
     mark = _mark(folder)
     session = wrapper.pid if wrapper and is_alive(wrapper) else None
     for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == os.getpid():
+        if not name.isdigit() or int(name) in (os.getpid(), session):
             continue
         fields = stat_of(int(name))
         if not fields or fields[0] in "ZX":
             continue
-        if int(fields[3]) == session or mark in _environment(int(name)):
+        environment = _environment(int(name))
+        if mark in environment or (_ATTEMPT not in environment and (int(fields[3]) == session or (wrapper and _named(wrapper) in environment))):
             yield int(name)
 
 
 def folders_in_use() -> Set[str]:
-    """The folders of all attempts of which a process lives, whoever started it and whatever became of its run."""
-    mark = b"RUNNER_ATTEMPT="
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return {os.fsdecode(word[len(mark):]) for pid in pids for word in _environment(pid).split(b"\0") if word.startswith(mark)}
+    """The folders of all attempts of which a process lives, whoever started it and whatever became of its run: those that
+    processes were born with, and those that wrappers stand in."""
+    out = set()
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        for word in _environment(pid).split(b"\0"):
+            if word.startswith(_ATTEMPT):
+                out.add(os.fsdecode(word[len(_ATTEMPT):]))
+            elif word.startswith(WRAPPER.encode() + b"="):
+                out.add(_folder_of(pid))
+    return out
+
+
+def _folder_of(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
 
 
 def _environment(pid: int) -> bytes:
@@ -284,15 +320,14 @@ def kill(folder: str) -> None:
 
 
 def kill_members(folder: str, wrapper: Optional[Wrapper], number: int) -> Set[int]:
-    """Signal every member but a living wrapper; repeats while new ones appear. Returns the pids met.
+    """Signal every member; repeats while new ones appear. Returns the pids met.
 
     Before a KILL all are stopped: else a shell whose child died first would go on to its next line. After it the ticket goes
     that the attendant can no longer remove.
     """
-    spare = wrapper.pid if wrapper and is_alive(wrapper) else None
     met: Set[int] = set()
     while True:
-        fresh = {pid for pid in members(folder, wrapper) if pid != spare} - met
+        fresh = set(members(folder, wrapper)) - met
         if not fresh:
             if number == signal.SIGKILL:
                 _remove_ticket(folder)
@@ -311,15 +346,36 @@ def _remove_ticket(folder: str) -> None:
             pass
 
 
-def group_left(pid: int) -> List[int]:
-    """The processes that a finished wrapper left in its process group; one system call when there are none."""
+def last_pid() -> int:
+    """The pid that was given out last on this machine (proc(5), loadavg); 0 when that is not told."""
     try:
-        os.killpg(pid, 0)
-    except ProcessLookupError:
-        return []
-    except PermissionError:
-        pass
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _in_group(int(name), pid)]
+        return int(os.pread(_loadavg(), 100, 0).split()[4])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+@lru_cache(maxsize=1)
+def _loadavg() -> int:
+    return os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def group_left(group: int, spare: int = 0, since: int = 0) -> List[int]:
+    """The processes that an ended attempt left in the process group of its wrapper, which is to be spared.
+
+    `since`: the last pid of this machine before the attempt, when that was but a moment ago: pids are given out in turn, so
+    only those after it are asked, and a short step costs a few system calls whatever else runs here. 0: all are asked.
+    """
+    until = last_pid()
+    few = since and since <= until <= since + NEAR
+    pids = range(since + 1, until + 1) if few else [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [pid for pid in pids if pid != spare and _group_of(pid) == group and _in_group(pid, group)]
+
+
+def _group_of(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return 0
 
 
 def _in_group(pid: int, group: int) -> bool:

@@ -122,8 +122,8 @@ class Chaos(House):
         """(pids of wrappers, pids of what they run), all of this home: a pid in a file may have become a stranger's."""
         own = set(self.step_processes())
         folders = [str(self.home / row["folder"]) for row in self.rows("SELECT folder FROM attempts WHERE ended_at IS NULL")]
-        wrappers = {start.pid for start in map(process.read_start, folders) if start} & own
-        return sorted(wrappers), sorted(own - wrappers)
+        wrappers = {start.pid for start in map(process.read_start, folders) if start and process.is_alive(start)}
+        return sorted(wrappers), sorted(own)
 
     def _pause(self, seconds: float) -> None:
         time.sleep(seconds)  # a moment by chance is what this is about
