@@ -26,8 +26,8 @@ LOST_RACE = 125  # what a wrapper says when another holds the folder
 MAX_OUTPUT_BYTES = 256 * 1024
 MAX_WORD_BYTES = 128 * 1024  # MAX_ARG_STRLEN of execve(2): one argument, or one variable with its name
 NEAR = 1000  # so many new processes are asked one by one which group they are in
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_BY_ENV = re.compile(r"(BASHOPTS|EUID|GROUPS|LANG|LC_.*|OPTIND|PPID|SHELLOPTS|UID|(?![A-Za-z_][A-Za-z0-9_]*$).*)", re.S)  # not a shell's to set, or it says something
+_ASSIGNED = re.compile(r"(?!(BASHOPTS|EUID|GROUPS|LANG|LC_\w*|OPTIND|PPID|SHELLOPTS|UID)$)[A-Za-z_][A-Za-z0-9_]*")  # those a shell sets or heeds itself left out
+_PROGRAM = re.compile(r"bash|sh|.*/.*", re.S)  # what no shell takes for a command of its own
 
 
 def prepare(job: Job, base: Mapping[str, str]) -> None:
@@ -49,15 +49,20 @@ def prepare(job: Job, base: Mapping[str, str]) -> None:
 
 
 def _order(job: Job, base: Mapping[str, str]) -> str:
-    """The job as the wrapper reads it: what differs from the wrapper's own environment, the folder, the command."""
+    """The job as one simple command, which a shell can start without a copy of itself: what differs from the wrapper's own
+    environment, the words, the log. What a shell cannot set, or would run itself, goes by way of env(1)."""
     words, env = _attended(job) if job.attendant else (job.argv, job.env)
     added = {name: value for name, value in env.items() if base.get(name) != value}
     _check_sizes(words, added)
-    by_env = [f"{name}={value}" for name, value in added.items() if _BY_ENV.fullmatch(name)]
-    lines = ["unset " + " ".join([WRAPPER, *(name for name in base if name not in env and _NAME.fullmatch(name))])]
-    lines += [f"export {name}={_quoted(value)}" for name, value in added.items() if not _BY_ENV.fullmatch(name)]
-    lines += [f"cd {_quoted(job.cwd)} || exit", "exec " + " ".join(map(_quoted, ("env", *by_env, *words) if by_env else words)), ""]
-    text = "\n".join(lines)
+    gone = any(name not in env for name in base)
+    if gone or not all(map(_ASSIGNED.fullmatch, added)):
+        added, words = {}, ("env", *(("-i",) if gone else ()), *(f"{name}={value}" for name, value in (env if gone else added).items()), *words)
+    elif not _PROGRAM.fullmatch(words[0]):
+        words = ("env", *words)
+    assigned = [f"{name}={_quoted(value)}" for name, value in added.items()]
+    text = f"cd {_quoted(job.cwd)} &&\n" + "\n".join(f"{one} \\" for one in assigned) + f"""
+{" ".join(map(_quoted, words))} </dev/null >>{_quoted(os.path.join(job.folder, "log"))} 2>&1 9<&-
+"""
     if "\0" in text:
         raise ValueError
     return text
@@ -278,7 +283,7 @@ def members(folder: str, wrapper: Optional[Wrapper]) -> Iterator[int]:
 
 def folders_in_use() -> Set[str]:
     """The folders of all attempts of which a process lives, whoever started it and whatever became of its run: those that
-    processes were born with, and those that wrappers stand in."""
+    processes were born with, and those that wrappers have in hand."""
     out = set()
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
         for word in _environment(pid).split(b"\0"):
@@ -289,9 +294,10 @@ def folders_in_use() -> Set[str]:
     return out
 
 
-def _folder_of(pid: int) -> str:
+def _folder_of(wrapper: int) -> str:
+    """The attempt that it has in hand; "" when none."""
     try:
-        return os.readlink(f"/proc/{pid}/cwd")
+        return os.path.dirname(os.readlink(f"/proc/{wrapper}/fd/9"))
     except OSError:
         return ""
 
