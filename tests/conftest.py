@@ -40,6 +40,7 @@ class FakeExecutor:
     def __init__(self, script=None):
         self.script = {step: list(codes) for step, codes in (script or {}).items()}
         self.started, self.signals, self.jobs = [], [], []
+        self.prepared, self.discarded = [], []
         self._live, self._done = {}, []
 
     def watch(self, fd):
@@ -47,6 +48,12 @@ class FakeExecutor:
 
     def unwatch(self, fd):
         pass
+
+    def prepare(self, job):
+        self.prepared.append(job)
+
+    def discard(self, job):
+        self.discarded.append(job)
 
     def start(self, job):
         step = job.env["RUNNER_STEP"]

@@ -4,7 +4,8 @@ One turn takes what ended, asks `planning` what follows, writes all of it in one
 process. A crash between commit and act leaves an attempt row without a start file: the next engine starts that same
 attempt. A crash anywhere else leaves a process with a start file: the next engine adopts it.
 
-`active` what is in hand, `waiting` runs that may begin, `attempts` their attempts, `deciding` from decisions to rows.
+`active` what is in hand, `waiting` runs that may begin, `attempts` their attempts, `deciding` from decisions to rows, `ahead` jobs
+made before their turn.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from runner.clock import Clock
 from runner.config import Config
 from runner.definitions import Definitions
 from runner.engine.active import Active, Event, Hands
+from runner.engine.ahead import Ahead
 from runner.engine.attempts import Attempts
 from runner.engine.deciding import Deciding
 from runner.engine.waiting import BEGIN_AT_ONCE, Waiting, queue_facts
@@ -68,7 +70,8 @@ class Engine:
         self._waiting = Waiting(self._hands, serve, self._take_over)
         self._waits = Waits(store, serve or definitions, clock, executor.watch, executor.unwatch)
         self._attempts = Attempts(self._hands, self._waits, self._waiting.let_begin)
-        self._deciding = Deciding(self._hands, self._attempts, self._end_run)
+        self._ahead = Ahead(self._hands)
+        self._deciding = Deciding(self._hands, self._attempts, self._ahead, self._end_run)
         self.listener = listener
 
     def close(self) -> None:
@@ -78,6 +81,7 @@ class Engine:
                 self.store.release(run_id, self.owner.id)
         except RunnerError:  # a full disk, say: the lock that goes with us tells the next engine as much
             pass
+        self._ahead.forget()
         self._waits.close()
         self.owner.close()
 
@@ -214,6 +218,7 @@ class Engine:
         faults.point("engine.committed")
         self._hands.act()
         faults.point("engine.acted")
+        self._ahead.make(tick)
         return look
 
     def timeout(self) -> float:
@@ -258,6 +263,7 @@ class Engine:
         self.store.release(active.run.id, self.owner.id)
         active.run = self.store.run_by_id(active.run.id)
         self._hands.say(active, None, end.state, end.reason, None, now)
+        self._ahead.forget(active.run.id)
         del self._hands.active[active.run.id]
         self._waiting.stir(active.run.pipeline)
         self._waits.ended(active.run.pipeline)

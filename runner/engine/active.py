@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -134,6 +135,14 @@ class Hands:
         folder = workorder.attempt_folder(self.config.runs_folder, active.run, step.id, number)
         return workorder.make_job(
             active.pipeline, active.run, step, number, folder, self.site, outputs=active.outputs, prev_success=active.prev_success)
+
+    def next_number(self, active: Active, step_id: str) -> int:
+        """The number of a step's next attempt. A folder in which something has begun belongs to an attempt that the database
+        forgot, since it was brought back from a copy."""
+        number = active.numbers.get(step_id, 0) + 1
+        while os.path.lexists(os.path.join(workorder.attempt_folder(self.config.runs_folder, active.run, step_id, number), "start")):
+            number += 1
+        return number
 
     # -- time
 

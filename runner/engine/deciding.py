@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Tuple
 
 from runner import model, template, workorder
 from runner.engine.active import Active, Hands, refusal
+from runner.engine.ahead import Ahead
 from runner.engine.attempts import Attempts
 from runner.errors import RunnerError
 from runner.planning import plan
@@ -18,8 +18,8 @@ from runner.store.store import items_of
 class Deciding:
     """Carries out decisions, inside the turn's transaction."""
 
-    def __init__(self, hands: Hands, attempts: Attempts, end_run: Callable[[Active, plan.EndRun, datetime], None]):
-        self._hands, self._store, self._attempts, self._end_run = hands, hands.store, attempts, end_run
+    def __init__(self, hands: Hands, attempts: Attempts, ahead: Ahead, end_run: Callable[[Active, plan.EndRun, datetime], None]):
+        self._hands, self._store, self._attempts, self._ahead, self._end_run = hands, hands.store, attempts, ahead, end_run
         self.draining = False  # nothing new starts
 
     def decide(self, now: datetime, tick: float) -> None:
@@ -114,12 +114,11 @@ class Deciding:
             known = ", ".join(self._hands.config.pools) or "none"
             self._finish(active, step_id, "failed", f"unknown pool {step.pool} (settings, pools: {known})", now)
             return
-        number = self._next_number(active, step_id)
         try:
             if active.plan.state_of(step_id) == "pending" and step.when is not None and not self._when(active, step):
                 self._finish(active, step_id, "skipped", f"when: {step.when}", now)
                 return
-            job = self._hands.job(active, step, number)
+            number, job = self._ahead.take(active, step_id, tick) or self._job(active, step)
         except (RunnerError, OSError) as error:
             self._finish(active, step_id, "failed", refusal(error), now)  # no retry could help
             return
@@ -127,13 +126,11 @@ class Deciding:
             self._finish(active, step_id, "success", "", now)
             return
         self._attempts.begin(active, step, number, job, now, tick)
+        self._ahead.begun(active, step_id)
 
-    def _next_number(self, active: Active, step_id: str) -> int:
-        """A folder that is there belongs to an attempt that the database forgot, since it was brought back from a copy."""
-        number = active.numbers.get(step_id, 0) + 1
-        while os.path.lexists(workorder.attempt_folder(self._hands.config.runs_folder, active.run, step_id, number)):
-            number += 1
-        return number
+    def _job(self, active: Active, step: model.Step) -> Tuple[int, model.Job]:
+        number = self._hands.next_number(active, step.id)
+        return number, self._hands.job(active, step, number)
 
     def _when(self, active: Active, step: model.Step) -> bool:
         site = SiteValues(self._hands.site.home).makers()

@@ -42,6 +42,8 @@ class LocalExecutor:
         self._sweeps: List[_Sweep] = []
         self._wrappers = Wrappers()
         self._again: Set[str] = set()  # attempts whose wrapper died before it had begun: given to another, once
+        self._prepared: Dict[str, Job] = {}  # folder -> the job whose files stand in it
+        self._killed: Set[str] = set()  # folders: what dies a moment later than its shell was not left behind
         self._look = False  # a child died
         self._begun = clock.monotonic()  # the last attempt
         self._adopted: Dict[str, Optional[int]] = {}  # folder -> pidfd, None where it must be polled
@@ -76,10 +78,22 @@ class LocalExecutor:
 
     # -- acts
 
+    def prepare(self, job: Job) -> None:
+        """Write the files of a job that may be started soon. Raises OSError."""
+        process.prepare(job, self._wrappers.base)
+        self._prepared[job.folder] = job
+
+    def discard(self, job: Job) -> None:
+        """A job that was prepared is not started."""
+        del self._prepared[job.folder]
+        process.discard(job)
+
     def start(self, job: Job) -> None:
         """Start an attempt; what cannot be started is reported as refused by the next `wait`."""
         try:
-            process.prepare(job, self._wrappers.base)
+            if self._prepared.pop(job.folder, None) is not job:
+                process.prepare(job, self._wrappers.base)
+            process.check_cwd(job)
             faults.point("process.before_spawn")
             self._begun = self._clock.monotonic()
             self._wrappers.begin(job.folder, self._begun)
@@ -111,6 +125,7 @@ class LocalExecutor:
 
     def kill(self, folder: str) -> None:
         """KILL to the attempt's processes, its wrapper spared."""
+        self._killed.add(folder)
         process.kill(folder)
 
     # -- waiting
@@ -191,12 +206,14 @@ class LocalExecutor:
     def _ended(self, folder: str, pid: int, code: int) -> List[Report]:
         """The report of an attempt, after its background processes have gone."""
         report = Report(folder, "exited", code)
+        killed = folder in self._killed
+        self._killed.discard(folder)
         left = self._left(pid)
         if not left:
             self._wrappers.free(pid)
             return [report]
         process.signal_all(left, signal.SIGTERM)
-        self._sweeps.append(_Sweep(replace(report, leftovers=True), pid, self._clock.monotonic() + LEFTOVER_GRACE))
+        self._sweeps.append(_Sweep(replace(report, leftovers=not killed), pid, self._clock.monotonic() + LEFTOVER_GRACE))
         return []
 
     def _left(self, pid: int) -> List[int]:

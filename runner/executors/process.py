@@ -38,14 +38,31 @@ def prepare(job: Job, base: Mapping[str, str]) -> None:
         os.makedirs(job.folder, 0o750)
     except FileExistsError:  # the same attempt once more, after a crash
         pass
-    if not os.path.isdir(job.cwd):
-        raise NotADirectoryError(errno.ENOENT, "the folder (cwd) does not exist", job.cwd)
     try:
         for name, text in job.files.items():
             _place(os.path.join(job.folder, name), text)
         _place(os.path.join(job.folder, "job"), _order(job, base))
     except ValueError:
         raise OSError(errno.EINVAL, "it holds a NUL, or half a character, which no command can be given", _odd_one(job)) from None
+
+
+def check_cwd(job: Job) -> None:
+    """Raises OSError when the folder in which the command is to run is not there."""
+    if not os.path.isdir(job.cwd):
+        raise NotADirectoryError(errno.ENOENT, "the folder (cwd) does not exist", job.cwd)
+
+
+def discard(job: Job) -> None:
+    """Remove the files of a job that never began."""
+    for name in (*job.files, "job"):
+        try:
+            os.unlink(os.path.join(job.folder, name))
+        except OSError:
+            pass
+    try:
+        os.rmdir(job.folder)
+    except OSError:  # something else stands there: not ours to remove
+        pass
 
 
 def _order(job: Job, base: Mapping[str, str]) -> str:

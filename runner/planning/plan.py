@@ -7,7 +7,7 @@ step, so that the work of a whole run is linear in its steps and edges.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
@@ -357,6 +357,17 @@ class RunPlan:
             else:
                 return step_id
         return None
+
+    def next_of(self, step_id: str) -> List[str]:
+        """The followers that could begin if this step succeeded now."""
+        return [name for name in self._followers.get(step_id, ()) if self._would_go(self._steps[name], self._steps[step_id].spec)]
+
+    def _would_go(self, step: _StepState, need: Step) -> bool:
+        if step.state != "pending" or step.cut or step.spec.id in self._queued or step.spec.teardown or need.branch or self._is_free(step.spec.id):
+            return False
+        upstream = replace(step.upstream)
+        upstream.count("success", need.allow_failure)
+        return verdict(step.spec.trigger_rule, upstream) == GO
 
     def wake(self, now: datetime) -> None:
         """Steps whose retry is due are ready again."""

@@ -11,8 +11,9 @@ A kind's module has these names and no state:
     check(body)           what a schema cannot say: [(keys down to the place, message, hint)]
     build(step, body, ctx)  the Command; `body` is rendered; only ctx.read touches the disk
 
-and may have INLINE (key, language) for the linter, SLOTLESS: it needs no slot, since it has no process, and SECRETS with SECRET_HINT: the keys
-whose texts may hold secrets, where not all may, and what to write instead in the others.
+and may have INLINE (key, language) for the linter, SLOTLESS: it needs no slot, since it has no process, EARLY: the key of a body
+that reads no file, so that its job may be made before its turn, and SECRETS with SECRET_HINT: the keys whose texts may hold
+secrets, where not all may, and what to write instead in the others.
 
 A Command with a `probe` has none: the engine looks until what it names is there (runner/waits/).
 A Command with an empty argv means that there is nothing to run: the step succeeds without a process.

@@ -70,6 +70,7 @@ SCHEMA: Dict[str, Any] = {
     },
 }
 INLINE = ("run", "bash")  # the body's own text and its language, for the linter
+EARLY = "run"  # a body with this key hangs on the run's row alone
 TEMPLATED = frozenset({"run", "script", "args"})
 
 

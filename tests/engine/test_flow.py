@@ -387,12 +387,13 @@ def test_a_stop_stops_the_other_run_too(house):
 # -------------------------------------------------------------------------------------------------------------- folders
 
 
-def test_an_attempt_never_lands_in_a_folder_that_is_there(house):
+def test_an_attempt_never_lands_where_another_began(house):
     import os
 
     pipeline = make_pipeline(make_step("a"))
     left = os.path.join(house.config.runs_folder, "mart", "2026-02-28", "a.1")
     os.makedirs(left)  # of a run that a database brought back from a copy knows nothing of
+    open(os.path.join(left, "start"), "w").close()
     row, executor = run(house, pipeline)
     assert [each.number for each in house.store.attempts(row.id)] == [2] and executor.jobs[0].folder != left
 

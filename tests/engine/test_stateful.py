@@ -81,7 +81,7 @@ class Hands:
     def watch(self, fd):
         pass
 
-    unwatch = watch
+    unwatch = prepare = discard = watch
 
     def start(self, job):
         if not self.dead:
