@@ -294,8 +294,14 @@ def members(folder: str, wrapper: Optional[Wrapper]) -> Iterator[int]:
         if not fields or fields[0] in "ZX":
             continue
         environment = _environment(int(name))
-        if mark in environment or (_ATTEMPT not in environment and (int(fields[3]) == session or (wrapper and _named(wrapper) in environment))):
+        ours = int(fields[3]) == session or bool(wrapper) and (_named(wrapper) in environment or _begins(wrapper, fields, environment))
+        if mark in environment or (ours and _ATTEMPT not in environment):
             yield int(name)
+
+
+def _begins(wrapper: Wrapper, fields: List[str], environment: bytes) -> bool:
+    """In the midst of execve(2) a process has no environment; its session, which outlives a killed wrapper, tells whose it is."""
+    return not environment and int(fields[3]) == wrapper.pid and wrapper.boot == boot_id()
 
 
 def folders_in_use() -> Set[str]:
@@ -307,16 +313,21 @@ def folders_in_use() -> Set[str]:
             if word.startswith(_ATTEMPT):
                 out.add(os.fsdecode(word[len(_ATTEMPT):]))
             elif word.startswith(WRAPPER.encode() + b"="):
-                out.add(_folder_of(pid))
+                out |= _in_hand(pid)
     return out
 
 
-def _folder_of(wrapper: int) -> str:
-    """The attempt that it has in hand; "" when none."""
+def _in_hand(wrapper: int) -> Set[str]:
+    """The folder of its attempt, whose job it holds open, under whatever number its shell has put that."""
+    out = set()
     try:
-        return os.path.dirname(os.readlink(f"/proc/{wrapper}/fd/9"))
-    except OSError:
-        return ""
+        for fd in os.listdir(f"/proc/{wrapper}/fd"):
+            folder, name = os.path.split(os.readlink(f"/proc/{wrapper}/fd/{fd}"))
+            if name == "job":
+                out.add(folder)
+    except OSError:  # it has just ended
+        pass
+    return out
 
 
 def _environment(pid: int) -> bytes:
