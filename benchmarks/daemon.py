@@ -133,7 +133,7 @@ def bench_restart(b, say) -> None:
         folder = f"{house.home}/runs/x/{run}/{step}.1"
         os.makedirs(folder)
         with open(folder + "/start", "w") as file:
-            file.write("999999 another-boot .\n")
+            file.write("999999 another-boot a-name .\n")
     begin = time.perf_counter()
     with house.daemon():
         house.wait(lambda: house.rows("SELECT count(*) FROM attempts WHERE state = 'lost'")[0][0] == 10000)

@@ -39,6 +39,8 @@ def open_log(home: str, environ: Mapping[str, str]) -> logging.Logger:
     for name in ("runner.daemon", "apscheduler"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = list(handlers), False
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # none of our lines says them: half the time of a line
+    logging._srcfile = None  # the same of files and line numbers; the library's manual, "Optimization"  # type: ignore[assignment]
     logging.raiseExceptions = False  # a full disk must not fill stderr with tracebacks
     logging.getLogger("runner.daemon").setLevel(logging.INFO)
     return logging.getLogger("runner.daemon")

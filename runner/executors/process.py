@@ -167,18 +167,25 @@ def read_rc(folder: str) -> Optional[int]:
 
 
 def _words(path: str) -> List[str]:
+    return _beginning(path, 200).decode("ascii", "replace").split()
+
+
+def _beginning(path: str, most: int) -> bytes:
+    """Its first bytes; none when there is no such file. By system calls alone: after a crash thousands are read."""
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read(200).split()
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return b""
+    try:
+        return os.read(fd, most)
+    finally:
+        os.close(fd)
 
 
 def read_note(folder: str) -> str:
     """What a client left for people to read beside the state: the id and the address of what it has started elsewhere."""
     try:
-        with open(os.path.join(folder, "note"), encoding="utf-8", errors="replace") as file:
-            return " ".join(file.read(500).split())
+        return " ".join(_beginning(os.path.join(folder, "note"), 500).decode("utf-8", "replace").split())
     except OSError:
         return ""
 
@@ -235,12 +242,14 @@ def examine(folder: str) -> Found:
     start = read_start(folder)
     if start is None:
         return Found("never")
+    if start.boot != boot_id():
+        return Found("gone")
     if is_alive(start):
         return Found("alive", pid=start.pid)
     rc = read_rc(folder)  # it may have ended between the two looks
     if rc is not None:
         return Found("ended", rc)
-    if start.boot == boot_id() and any(members(folder, start)):
+    if any(members(folder, start)):
         return Found("orphans", pid=start.pid)
     return Found("gone")
 
