@@ -219,14 +219,14 @@ class _Life:
                 self._prepare_to_leave(word)
             if leaving == LEAVE:
                 return 0
-            tick = self._clock.monotonic()
-            self._see_clock(self._clock.now(), tick)
+            now, tick = self._clock.now(), self._clock.monotonic()
+            self._see_clock(now, tick)
             if tick >= self._next_beat and not self._beat(tick):
                 return TIMER_DEAD
             if tick >= self._rescan or (self._watch.mode == "inotify" and self._watch.changed()):
                 self._scan()
-            due = self._next_due is not None and self._next_due <= self._clock.now()
-            more = due and not leaving and not self.guard.reason and self._make_due()
+            due = self._next_due is not None and self._next_due <= now  # by the clock that was looked at: it may be set meanwhile
+            more = due and not leaving and not self.guard.reason and self._make_due(now)
             if self._engine.turn(reports):
                 self._see_due()  # somebody may have made a run ahead of its time
                 self._alerting.recorder.news = True  # or left something to be told
@@ -256,9 +256,9 @@ class _Life:
         self._rescan = self._clock.monotonic() + (BEAT_SECONDS if whole else SOON)
         self._see_due()
 
-    def _make_due(self) -> bool:
-        """Rows for what is due now; True when there may be more."""
-        more = self._dispatch.run(self._clock.now())
+    def _make_due(self, now: datetime) -> bool:
+        """Rows for what is due; True when there may be more."""
+        more = self._dispatch.run(now)
         self._engine.look()
         self._see_due()
         return more

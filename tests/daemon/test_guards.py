@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 
 from runner import mounts
 from runner.daemon.guards import JUMP, ClockGuard
+from runner.daemon.loop import _Life
 from runner.mounts import disk_reason, free_bytes
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
@@ -118,3 +120,21 @@ def test_the_disk_reason_names_the_folder_and_the_setting(tmp_path, monkeypatch)
     monkeypatch.setattr(mounts, "free_bytes", lambda folder: 99 * 10**6)
     assert disk_reason("/data", 99 * 10**6) == ""
     assert disk_reason("/data", 100 * 10**6) == "the disk of /data has 99 MB left, less than min_free (100 MB): nothing new begins"
+
+
+def test_a_clock_that_jumps_in_the_midst_of_a_turn_makes_nothing_due():
+    """What is due is told by the moment that was looked at, not by a later one."""
+    moments = [NOON, *[NOON + timedelta(days=30)] * 9]
+    life = _Life.__new__(_Life)
+    life._clock = SimpleNamespace(now=lambda: moments.pop(0), monotonic=lambda: 0.0)
+    life.guard = ClockGuard(NOON, 0.0)
+    life._asked, life._watch, life._next_due = [], SimpleNamespace(mode="polling"), NOON + timedelta(minutes=1)
+    life._next_beat = life._rescan = float("inf")
+    life._dispatch = SimpleNamespace(run=lambda now: pytest.fail(f"made what is due by {now}"))
+
+    def over(reports):
+        raise InterruptedError
+
+    life._engine, life._executor = SimpleNamespace(turn=over), SimpleNamespace(wait=lambda timeout: [])
+    with pytest.raises(InterruptedError):
+        life.work()
