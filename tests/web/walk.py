@@ -6,6 +6,8 @@ Prints one JSON object: what went wrong, and what was seen. No other host is rea
 """
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +18,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 LOOKS = {
     "desk": {"viewport": {"width": 1366, "height": 768}},
     "night": {"viewport": {"width": 1366, "height": 768}, "color_scheme": "dark", "locale": "ko-KR"},
+    "dusk": {"viewport": {"width": 1366, "height": 768}, "color_scheme": "dark"},
+    "day": {"viewport": {"width": 1366, "height": 768}, "locale": "ko-KR"},
     "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2},
 }
 # Every text can be read against what is behind it, every field and link has a name, one heading of the first rank.
@@ -42,6 +46,11 @@ CHECK = """() => {
   if (twice.length) out.push('ids twice: ' + [...new Set(twice)]);
   return out;
 }"""
+
+# axe-core: what a person cannot see, hear or reach, by the rules of WCAG 2.0 to 2.2, A and AA.
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+AXE = """(rules) => axe.run(document, {resultTypes: ['violations'], runOnly: rules}).then((found) => found.violations.map((each) =>
+  `axe ${each.id}: ${each.nodes.length} times, ${each.nodes[0].html.slice(0, 160)} ${each.nodes[0].failureSummary.slice(0, 200)}`))"""
 
 
 class Walk:
@@ -78,7 +87,11 @@ class Walk:
             self.go(page, path)
             page.wait_for_timeout(100)
             self.trouble += [f"{look} {name}: {each}" for each in page.evaluate(CHECK)]
-            if self.order.get("shots"):
+            if self.order.get("axe"):
+                page.evaluate(Path(self.order["axe"]).read_text(encoding="utf-8"))
+                self.trouble += [f"{look} {name}: {each}" for each in page.evaluate(AXE, RULES)]
+                self.seen["axe"] = self.seen.get("axe", 0) + 1
+            if self.order.get("shots") and look not in ("dusk", "day"):
                 page.screenshot(path=str(Path(self.order["shots"]) / f"{name}-{look}.png"), full_page=look != "desk" and name != "pipelines")
         page.context.close()
 
@@ -138,6 +151,37 @@ class Walk:
         page.context.close()
         log.context.close()
 
+    def dead(self):
+        """The daemon is killed while one looks: the page says so, and heals when there is one again. Nothing of it looked well meanwhile."""
+        page = self.open("desk")
+        self.go(page, "/operations")
+        self.expect(page, "a daemon that turns", "() => document.querySelector('.s-success')")
+        os.kill(self.order["pid"], signal.SIGKILL)
+        self.expect(page, "the lost daemon is said", "() => !document.querySelector('.lost').hidden && document.body.classList.contains('stale')", seconds=60)
+        self.expect(page, "what is old is pale", "() => getComputedStyle(document.querySelector('#live')).opacity < .9")
+        Path(self.order["again"]).touch()
+        self.expect(page, "the new daemon, by itself", "(old) => document.querySelector('.lost').hidden && !document.querySelector('#live').textContent.includes(old)",
+                    str(self.order["pid"]), seconds=120)
+        self.trouble[:] = [each for each in self.trouble if "ERR_CONNECTION_REFUSED" not in each and "ERR_EMPTY_RESPONSE" not in each and "ERR_CONNECTION_RESET" not in each]
+        page.context.close()
+
+    def together(self):
+        """The pointer on a step in one picture lights it in the others; the arrows lead into the last runs of a row."""
+        page = self.open("desk")
+        self.go(page, self.order["screens"]["run"])
+        page.hover("tr[data-step] >> nth=0")
+        self.expect(page, "one step lit in graph, time and table", "() => document.querySelectorAll('[data-step].on').length === 3")
+        self.go(page, "/pipelines?q=tag:night")
+        page.keyboard.press("j")
+        page.keyboard.press("ArrowRight")
+        if page.evaluate("document.activeElement.parentElement.className") != "ticks":
+            self.trouble.append("the right arrow does not lead into the last runs")
+        self.go(page, self.order["screens"]["pipeline"])
+        stops = page.evaluate("document.querySelectorAll('.picture a[data-x]:not([tabindex])').length")
+        if stops != 1:
+            self.trouble.append(f"Tab stops {stops} times in the grid, not once")
+        page.context.close()
+
     def language(self):
         page = self.open("desk")
         self.go(page, "/pipelines?only=failed")
@@ -155,7 +199,9 @@ def main():
             walk.screens(look)
         walk.by_keys()
         walk.language()
+        walk.together()
         walk.living()
+        walk.dead()
         browser.close()
     print(json.dumps({"trouble": walk.trouble, **walk.seen}, ensure_ascii=False))
 
