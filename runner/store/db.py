@@ -32,17 +32,31 @@ def migrations() -> List[Tuple[int, str]]:
     return [(int(name.split("_")[0]), os.path.join(folder, name)) for name in sorted(os.listdir(folder)) if name.endswith(".sql")]
 
 
+class _Faults:
+    """What SQLite raises inside becomes an EnvironmentFault with a remedy. A class, since a generator would cost each statement a third."""
+
+    def __init__(self, path: str):
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
+            raise EnvironmentFault(f"{self._path}: {error}", _remedy(str(error), self._path)) from None
+
+
 class Database:
     """An open database. Every write happens inside `transaction()`."""
 
     def __init__(self, path: str, durability: str = "full", create: bool = True):
         """Open `path`, making it when `create`. Raises EnvironmentFault for a missing, damaged, newer or older one."""
-        self.path = path
+        self.path, self._faults = path, _Faults(path)
         if not create and not os.path.exists(path):
             raise EnvironmentFault(f"{path}: there is no database yet", "it is made by the first `runner run`")
         if create:
             _make_private(path)
-        with self._as_fault():
+        with self._faults:
             self.connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             self.connection.row_factory = sqlite3.Row
             self._pragmas(durability)
@@ -66,16 +80,16 @@ class Database:
 
     def execute(self, name: str, /, **values) -> sqlite3.Cursor:
         """Run the statement of that name."""
-        with self._as_fault():
+        with self._faults:
             return self.connection.execute(self._queries[name], values)
 
     def execute_many(self, name: str, rows) -> None:
-        with self._as_fault():
+        with self._faults:
             self.connection.executemany(self._queries[name], rows)
 
     def execute_text(self, text: str, values) -> sqlite3.Cursor:
         """Run a statement put together by the store's one `move`."""
-        with self._as_fault():
+        with self._faults:
             return self.connection.execute(text, values)
 
     def one(self, name: str, /, **values):
@@ -93,36 +107,27 @@ class Database:
         if self.connection.in_transaction:
             yield
             return
-        with self._as_fault():
+        with self._faults:
             self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
-            with self._as_fault():
+            with self._faults:
                 self.connection.execute("COMMIT")
         except BaseException:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
 
-    @contextmanager
-    def _as_fault(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.Error as error:
-            raise EnvironmentFault(f"{self.path}: {error}", _remedy(str(error), self.path)) from None
-
     def only_read(self) -> None:
         """For one that looks: nothing can be written through it, and its cache stays small."""
-        with self._as_fault():
+        with self._faults:
             self.connection.execute("PRAGMA query_only = ON")
             self.connection.execute("PRAGMA cache_size = -500")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """All that is read inside is of one moment; nobody is kept from writing."""
-        with self._as_fault():
+        with self._faults:
             self.connection.execute("BEGIN")
         try:
             yield
@@ -147,11 +152,11 @@ class Database:
             )
 
     def version(self) -> int:
-        with self._as_fault():
+        with self._faults:
             return self.connection.execute("PRAGMA user_version").fetchone()[0]
 
     def _tables(self) -> int:
-        with self._as_fault():
+        with self._faults:
             return self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
     def upgrade(self) -> int:
@@ -163,9 +168,9 @@ class Database:
                     continue
                 with open(path, encoding="utf-8") as file:
                     for statement in _statements(file.read()):
-                        with self._as_fault():
+                        with self._faults:
                             self.connection.execute(statement)
-                with self._as_fault():
+                with self._faults:
                     self.connection.execute(f"PRAGMA user_version = {number}")
         return self.version()
 
@@ -182,8 +187,8 @@ def _make_private(path: str) -> None:
 def upgrade_file(path: str) -> Tuple[int, int, str]:
     """`runner db upgrade`: copy the file, then upgrade it. Returns (from, to, path of the copy or "")."""
     database = Database.__new__(Database)
-    database.path = path
-    with database._as_fault():
+    database.path, database._faults = path, _Faults(path)
+    with database._faults:
         database.connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     before = database.version()
     copy = ""
