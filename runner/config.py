@@ -114,6 +114,11 @@ def handed_on(environ: Mapping[str, str]) -> Dict[str, str]:
     return {_variable(name, True): environ[_variable(name, inside)] for name in SETTINGS if environ.get(_variable(name, inside))}
 
 
+def inherited(environ: Mapping[str, str]) -> Dict[str, str]:
+    """What a process that we start for somebody gets that says nothing: all but what tells of an outer run, and of the daemon's own unit."""
+    return {name: value for name, value in environ.items() if not name.startswith("RUNNER_") and name != "NOTIFY_SOCKET"}
+
+
 def _default_home(environ: Mapping[str, str]) -> str:
     if not environ.get("HOME"):
         raise EnvironmentFault("neither RUNNER_HOME nor HOME is set", "type: export RUNNER_HOME=/some/folder")

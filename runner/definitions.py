@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from typing import Any, Iterator
+from typing import Any
 
 from runner import model
-from runner.errors import InvalidPipeline, NotFound, UsageError
+from runner.errors import InvalidPipeline, UsageError
+from runner.spec import finding
 from runner.store import Store
 
 KEPT = 2000  # parsed definitions in memory, some 10 kB each
@@ -51,19 +52,16 @@ class Definitions:
             return self.get(row.definition)
         from runner.spec.check import load_pipeline
 
-        for path in self._places(name, beside):
-            try:
-                return load_pipeline(path, self._site)
-            except InvalidPipeline as error:
-                first = error.problems[0]
-                raise UsageError(f"pipeline {name} is faulty: {first.file}:{first.line}: {first.message}", f"type: runner check {path}") from None
-        raise NotFound(f"there is no pipeline {name} in {self._folder}", "type: runner list   to see which there are")
+        path = self._path(name, beside)
+        try:
+            return load_pipeline(path, self._site)
+        except InvalidPipeline as error:
+            first = error.problems[0]
+            raise UsageError(f"pipeline {name} is faulty: {first.file}:{first.line}: {first.message}", f"type: runner check {path}") from None
 
-    def _places(self, name: str, beside: str) -> Iterator[str]:
-        files = {name + ".yaml", name + ".yml"}
-        folders = [(os.path.dirname(beside), (), os.listdir(os.path.dirname(beside)))] if beside else []
-        for folder, _, found in (*folders, *os.walk(self._folder)):
-            yield from (os.path.join(folder, file) for file in found if file in files)
+    def _path(self, name: str, beside: str) -> str:
+        near = (os.path.join(os.path.dirname(beside), name + suffix) for suffix in finding.SUFFIXES) if beside else ()
+        return next(filter(os.path.isfile, near), "") or finding.path_of(self._folder, name)
 
     def keep(self, digest: str, pipeline: model.Pipeline) -> None:
         """Remember one that was parsed elsewhere."""

@@ -35,8 +35,8 @@ class Site:
 
     @cached_property
     def inherited(self) -> Mapping[str, str]:
-        """What a step gets that says nothing: all but RUNNER_*, which tells of an outer run, and the settings."""
-        return {**{name: value for name, value in self.environ.items() if not name.startswith("RUNNER_")}, **config.handed_on(self.environ)}
+        """What a step gets that says nothing, and the settings."""
+        return {**config.inherited(self.environ), **config.handed_on(self.environ)}
 
 
 def read_file(path: str) -> str:

@@ -9,6 +9,7 @@ import threading
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
+from runner import config
 from runner.alerts import message as wording
 from runner.alerts.channels import Channel, listed
 from runner.alerts.message import Message
@@ -111,16 +112,12 @@ def _command(channel: Channel, message: Message, home: str, environ: Mapping[str
     words = [word.replace("\0", "") for word in wording.fill(channel.body["run"], fields)]
     extra = {name: str(value) for name, value in secrets.fill(channel.body.get("env") or {}, home, environ).items()}
     wait = net.seconds(channel.body.get("timeout"), TIMEOUT)
-    return execute(words, {**_inherited(environ), **variables(message), **extra}, message.text, home, wait)
+    return execute(words, {**config.inherited(environ), **variables(message), **extra}, message.text, home, wait)
 
 
 def variables(message: Message) -> Dict[str, str]:
     """RUNNER_ALERT_*: what a command or a hook may ask. The text comes on stdin, since a variable has a limit."""
     return {"RUNNER_ALERT_" + name.upper(): value.replace("\0", "")[:32_000] for name, value in message.as_fields().items() if name != "text"}
-
-
-def _inherited(environ: Mapping[str, str]) -> Dict[str, str]:
-    return {name: value for name, value in environ.items() if not name.startswith("RUNNER_") and name != "NOTIFY_SOCKET"}
 
 
 def execute(words: Sequence[str], env: Mapping[str, str], text: str, cwd: str, wait: float) -> str:

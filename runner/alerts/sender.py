@@ -200,8 +200,7 @@ class Sender:
 
     def _hook(self, alert: Alert):
         """The script with its templates filled in, its environment, its folder."""
-        inherited = {name: value for name, value in self._environ.items() if not name.startswith("RUNNER_") and name != "NOTIFY_SOCKET"}
-        env = {**inherited, **config_module.handed_on(self._environ), "RUNNER_HOME": self._config.home}
+        env = {**config_module.inherited(self._environ), **config_module.handed_on(self._environ), "RUNNER_HOME": self._config.home}
         text = alert.body["bash"]
         if not alert.run:
             return text, env, self._config.home
