@@ -1,4 +1,4 @@
-"""What carries out a Job. `local` runs it on this host; another place is another file with the same five methods."""
+"""What carries out a Job. `local` runs it on this host; another place is another file with the same methods."""
 
 from __future__ import annotations
 

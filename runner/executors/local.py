@@ -44,6 +44,7 @@ class LocalExecutor:
         self._again: Set[str] = set()  # attempts whose wrapper died before it had begun: given to another, once
         self._prepared: Dict[str, Job] = {}  # folder -> the job whose files stand in it
         self._killed: Set[str] = set()  # folders: what dies a moment later than its shell was not left behind
+        self._unheard: Set[str] = set()  # folders of attempts that were asked to end before they had begun
         self._look = False  # a child died
         self._begun = clock.monotonic()  # the last attempt
         self._adopted: Dict[str, Optional[int]] = {}  # folder -> pidfd, None where it must be polled
@@ -120,8 +121,9 @@ class LocalExecutor:
         return found.kind
 
     def terminate(self, folder: str) -> None:
-        """TERM to the attempt's processes."""
-        process.terminate(folder)
+        """TERM to the attempt's processes, as soon as there are any."""
+        if not process.terminate(folder) and self._wrappers.has(folder):
+            self._unheard.add(folder)
 
     def kill(self, folder: str) -> None:
         """KILL to the attempt's processes, its wrapper spared."""
@@ -137,7 +139,7 @@ class LocalExecutor:
             return out
         if any(fd is None for fd in self._adopted.values()):
             timeout = POLL_SECONDS if timeout is None else min(timeout, POLL_SECONDS)
-        if self._sweeps:
+        if self._sweeps or self._unheard:
             timeout = SWEEP_SECONDS
         elif self._wrappers.resting:
             timeout = REST_SECONDS if timeout is None else min(timeout, REST_SECONDS)
@@ -170,6 +172,7 @@ class LocalExecutor:
                 self._forget(folder, fd)
                 _reap(start)
                 out += self._by_record(folder, start.pid if start else 0)
+        self._unheard = {folder for folder in self._unheard if self._wrappers.has(folder) and not process.terminate(folder)}
         return out + self._swept()
 
     def _died(self, folder: str, pid: int) -> List[Report]:

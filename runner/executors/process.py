@@ -347,13 +347,17 @@ def _environment(pid: int) -> bytes:
         return b""
 
 
-def terminate(folder: str) -> None:
-    """Ask an attempt to end: TERM to its process group. The wrapper lives on, to write rc."""
+def terminate(folder: str) -> bool:
+    """Ask an attempt to end: TERM to its process group. The wrapper lives on, to write rc. False when nothing of it is there
+    yet that could hear."""
     start = read_start(folder)
+    if not any(members(folder, start)):
+        return False
     if start and is_alive(start):
         _send_group(start.pid, signal.SIGTERM)
     else:
         kill_members(folder, start, signal.SIGTERM)
+    return True
 
 
 def kill(folder: str) -> None:

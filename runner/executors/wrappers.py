@@ -84,6 +84,10 @@ class Wrappers:
             wrapper.folder = ""
             self._idle.append(wrapper)
 
+    def has(self, folder: str) -> bool:
+        """Whether one of them has this attempt in hand."""
+        return any(wrapper.folder == folder for wrapper in self._all.values())
+
     def since(self, pid: int) -> Tuple[int, float]:
         """(last pid of this machine, monotonic seconds) when it was given its attempt; zeros for one that is not ours."""
         wrapper = self._all.get(pid)

@@ -113,6 +113,15 @@ def test_a_wrapper_killed_before_it_begins_costs_nothing(tmp_path, executor):
     assert wait_one(executor).exit_code == 6 and log(tmp_path / "b") == "once\n" and pid_of(tmp_path / "b") != pid
 
 
+def test_a_step_asked_to_end_before_it_began_hears_it_when_it_has(tmp_path, executor):
+    ran(executor, tmp_path / "a", "true")
+    os.kill(pid_of(tmp_path / "a"), signal.SIGSTOP)
+    executor.start(job(tmp_path / "b", "sleep 1000"))
+    executor.terminate(str(tmp_path / "b"))
+    os.kill(pid_of(tmp_path / "a"), signal.SIGCONT)
+    assert wait_one(executor).exit_code == 143
+
+
 def test_a_shell_that_cannot_work_is_told_of_and_not_tried_for_ever(tmp_path, executor, monkeypatch):
     monkeypatch.setattr("runner.executors.wrappers.SHELL", "/bin/false")
     executor.start(job(tmp_path / "a", "true"))
