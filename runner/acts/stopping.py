@@ -82,16 +82,16 @@ class Stopping:
             return [(store.run_by_id(run.id), self._end(store, run, who, asking)) for run in self.runs]
 
     def _end(self, store: Store, run: model.Run, who: Who, asking: bool) -> str:
-        now, before = self.app.clock.now(), {"state": run.state}
+        now, run = self.app.clock.now(), store.run_by_id(run.id)
+        before, alive = {"state": run.state}, ownership.is_alive(self.app.config.engines_folder, run.engine)
+        if asking and run.state == "queued" and run.engine and not alive:  # it waits, and its process died: it leaves the queue
+            store.release(run.id, run.engine)
         if take_out(store, run, at=now, who=who.name, why=because(f"stopped by {who.name}", who.reason)):
             record(store, who, "stop", now, pipeline=run.pipeline, run=run.name, before=before, after={"state": "killed"})
             return TAKEN
-        run = store.run_by_id(run.id)
         if run.state in model.RUN_TERMINAL:  # it ended by itself in between
             return ENDED
-        record(store, who, "stop", now, pipeline=run.pipeline, run=run.name, before={"state": run.state},
-               after={"stop": "asked", **({"force": True} if self.asked.force else {})})
-        alive = ownership.is_alive(self.app.config.engines_folder, run.engine)
+        record(store, who, "stop", now, pipeline=run.pipeline, run=run.name, before=before, after={"stop": "asked", **({"force": True} if self.asked.force else {})})
         if alive or asking:
             store.request_stop(run.id, model.FORCE + who.told if self.asked.force else who.told)
         return ASKED if alive else LEFT

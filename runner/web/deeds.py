@@ -24,6 +24,7 @@ from runner.web.views.common import tags_of
 
 deeds = flask.Blueprint("deeds", __name__)
 COMMANDS = 50  # steps of which a preview shows what they execute
+MOST_RUNS, MOST_STEPS = 200, 400  # that a preview names
 OWN = (gate.FIELD, "go", "key", "stamp")  # fields that are not the form's
 
 
@@ -142,7 +143,7 @@ def _shown(form: Form, subject: Subject, order: _Order, given: Given, changed: b
     kept: List[Tuple[str, str]] = [(name, value) for name, value in given.values.items(multi=True) if name not in OWN and name not in order.fixed]
     return _answer(
         "preview.html", form, subject, 409 if changed or order.preview.refusal[0] else 200, preview=order.preview, kept=[*kept, *order.fixed.items()],
-        key=secrets.token_urlsafe(18), changed=changed, reason=order.reason)
+        key=secrets.token_urlsafe(18), changed=changed, MOST_RUNS=MOST_RUNS, MOST_STEPS=MOST_STEPS)
 
 
 def _answer(template: str, form: Form, subject: Subject, status: int, **values: Any) -> Any:

@@ -25,6 +25,13 @@ def held(web):
     web.store.pipelines.hold("mart", "load", "lee", web.clock.now(), "look first")
 
 
+def running(web):
+    """By a process that is no more."""
+    run = web.store.run(WAITS)
+    web.store.claim(run.id, "1-dead", None)
+    web.store.move("run", run.id, "queued", "running", web.clock.now(), started_at=web.clock.now())
+
+
 SAMPLES = [
     (Trigger("mart", "2026-02-25", ("region=US",), ("load",)), None, {}, {"state": "queued", "ds": "2026-02-25", "params": {"region": "US"}, "only": ["load"]}),
     (Trigger("mart", "2026-02-26", new=True), None, {}, {"state": "queued", "ds": "2026-02-26", "params": {"region": "KR"}}),
@@ -35,7 +42,8 @@ SAMPLES = [
     (Backfill("mart", "2026-02-19", "2026-02-26", ("region=US",), 2, True, True), None, {},
      {"backfill": 1, "from": "2026-02-19", "to": "2026-02-26", "runs": 8, "parallel": 2, "params": {"region": "US"}}),
     (Stop(WAITS), None, {"state": "queued"}, {"state": "killed"}),
-    (Stop(WAITS, force=True), lambda web: web.store.claim(web.store.run(WAITS).id, "1-dead", None), {"state": "queued"}, {"stop": "asked", "force": True}),
+    (Stop(WAITS), lambda web: web.store.claim(web.store.run(WAITS).id, "1-dead", None), {"state": "queued"}, {"state": "killed"}),
+    (Stop(WAITS, force=True), running, {"state": "running"}, {"stop": "asked", "force": True}),
     (Mark(FAILED, "clean", "success"), None, {"step": "clean", "state": "failed", "run": "failed"}, {"step": "clean", "state": "success", "run": "failed"}),
     (Pause("mart"), None, {"paused": False}, {"paused": True}),
     (Unpause("mart"), paused, {"paused": True, "by": "lee", "reason": "moving"}, {"paused": False}),
@@ -43,7 +51,7 @@ SAMPLES = [
     (Hold("mart", step="load"), None, {"held": False, "step": "load"}, {"held": True, "step": "load"}),
     (Release("mart", step="load"), held, {"held": True, "step": "load"}, {"held": False, "step": "load"}),
 ]
-EACH = pytest.mark.parametrize("asked, prepare, before, after", SAMPLES, ids=[" ".join(asked.words()) for asked, *_ in SAMPLES])
+EACH = pytest.mark.parametrize("asked, prepare, before, after", SAMPLES, ids=[" ".join([*asked.words(), *(["after", prepare.__name__] if prepare else [])]) for asked, prepare, *_ in SAMPLES])
 
 
 def all_rows(web):
@@ -215,10 +223,8 @@ def test_why_stands_where_it_matters(web):
 
 
 def test_one_that_runs_is_asked_to_stop_with_the_reason(web):
-    run = web.store.run(WAITS)
     with web.store.transaction():
-        web.store.claim(run.id, "1-dead", None)
-        web.store.move("run", run.id, "queued", "running", web.clock.now(), started_at=web.clock.now())
+        running(web)
     [(_, came)] = Stop(WAITS, force=True).ready(web.desk, web.store).do(web.store, KIM)
     assert came == acts.stopping.LEFT and web.store.run(WAITS).stop_requested == "!kim: the disk was full"
 

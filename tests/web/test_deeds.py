@@ -348,3 +348,17 @@ def test_the_forms_speak_korean_and_answer_what_is_not_there(mart):
     assert "다시 실행" in mart.text("/pipelines/mart/act/rerun", Accept_Language="ko")
     for path in ("/pipelines/nothing/act/trigger", "/runs/nothing@1/act/stop", "/backfills/9/act/stop", "/pipelines/mart/act/stop", "/pipelines/mart/act/nothing", "/pipelines/..%2fx/act/trigger"):
         mart.get(path, 404)
+
+
+def test_a_pipeline_of_a_thousand_steps_has_forms_and_previews_of_a_bearable_size(mart):
+    names = [f"step_{number:04d}" for number in range(1000)]
+    mart.write("wide", "timezone: Asia/Seoul\nsteps:\n" + "".join(f"  - {{id: {name}, bash: 'echo {name}'}}\n" for name in names))
+    mart.run("wide", "2026-02-26", dict.fromkeys(names[:50], "success"), "failed")
+    for path in ("/pipelines/wide/act/trigger", "/pipelines/wide/act/rerun", "/runs/wide@2026-02-26/act/rerun", "/runs/wide@2026-02-26/act/mark", "/pipelines/wide/act/hold"):
+        assert len(mart.text(path)) < 300_000, path
+    page = see(mart, "/pipelines/wide/act/trigger", date="2026-02-25", only="step_0001\r\nstep_0999")
+    assert "--only step_0001 --only step_0999" in shown_commands(page)[0]
+    assert do(mart, "/runs/wide@2026-02-26/act/rerun", **{"what": "from", "from": "step_0003\n step_0999"}) == "/runs/wide@2026-02-26"
+    assert {row.step for row in mart.store.step_runs(mart.store.run("wide@2026-02-26").id) if row.reason == "rerun"} == {"step_0003"}  # the other never ran
+    page = see(mart, "/pipelines/wide/act/backfill", first="2020-01-01", last="2026-01-01", parallel="1")
+    assert len(page) < 300_000 and "and 1993 more" in page and "What wide@2020-01-01 executes" in page

@@ -9,17 +9,17 @@ from runner import acts, model, schedule
 from runner.acts.backfill import day_of
 from runner.errors import RunnerError
 from runner.web.forms import parameters
-from runner.web.forms.subject import MOST_STEPS, Field, Given, Subject, stop_at, told
+from runner.web.forms.subject import Field, Given, Subject, some_steps, stop_at, told
 
 
 def trigger_fields(subject: Subject, given: Given) -> List[Field]:
     spec = subject.spec
     near = _near_labels(spec, subject.now)
     daily = all(len(label) == 10 for label in near)
-    steps = [(step.id, step.id) for step in spec.steps[:MOST_STEPS]]
+    steps = [(step.id, step.id) for step in spec.steps]
     return [
         Field("date", "date" if daily and len(given.text("date")) in (0, 10) else "text", given.text("date"), [(label, label) for label in near], hint=near[0] if near and not daily else ""),
-        *parameters.fields(subject, given), Field("only", "several", given.several("only"), steps), Field("new", "switch", given.switch("new")),
+        *parameters.fields(subject, given), some_steps("only", given, steps), Field("new", "switch", given.switch("new")),
     ]
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any, List
 
 from runner import acts, model
-from runner.web.forms.subject import MOST_STEPS, Field, Given, Subject, Wrong
+from runner.web.forms.subject import MOST_STEPS, Field, Given, Subject, Wrong, some_steps
 
 MOST_RUNS, SQUARES = 30, 900  # of a grid to choose from
 
 
 def rerun_fields(subject: Subject, given: Given) -> List[Field]:
     states = {row.step: row.state for row in subject.store.step_runs(subject.run.id)} if subject.run else {}
-    steps = [(step, states.get(step, "none")) for step in subject.steps()[:MOST_STEPS]]
+    steps = [(step, states.get(step, "none")) for step in subject.steps()]
     what = given.text("what", "from" if given.several("from") else "failed" if subject.run and subject.run.state != "success" else "all")
     return [
-        Field("what", "radio", what, [("failed", ""), ("from", ""), ("all", "")]), Field("from", "several", given.several("from"), steps, extra="states"),
+        Field("what", "radio", what, [("failed", ""), ("from", ""), ("all", "")]), some_steps("from", given, steps, "states"),
         Field("keep_definition", "switch", given.switch("keep_definition")),
     ]
 

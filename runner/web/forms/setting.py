@@ -6,7 +6,7 @@ from typing import Any, List
 
 from runner import acts
 from runner.acts.marking import STATES
-from runner.web.forms.subject import Field, Given, Subject, stop_at
+from runner.web.forms.subject import Field, Given, Subject, one_step, stop_at
 
 
 def stop_fields(subject: Subject, given: Given) -> List[Field]:
@@ -20,8 +20,7 @@ def stop(subject: Subject, given: Given) -> List[Any]:
 
 
 def mark_fields(subject: Subject, given: Given) -> List[Field]:
-    steps = [(step, step) for step in subject.steps()]
-    return [Field("step", "choice", given.text("step"), [("", ""), *steps], required=True), Field("state", "radio", given.text("state", "success"), [(state, "state") for state in STATES])]
+    return [one_step(given, subject.steps(), "", True), Field("state", "radio", given.text("state", "success"), [(state, "state") for state in STATES])]
 
 
 def mark(subject: Subject, given: Given) -> List[Any]:
@@ -37,7 +36,7 @@ def no_fields(subject: Subject, given: Given) -> List[Field]:
 
 
 def hold_fields(subject: Subject, given: Given) -> List[Field]:
-    return [Field("step", "choice", given.text("step"), [("", "whole"), *((step, step) for step in subject.steps())])]
+    return [one_step(given, subject.steps(), "whole")]
 
 
 def release_fields(subject: Subject, given: Given) -> List[Field]:

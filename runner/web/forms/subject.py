@@ -10,7 +10,7 @@ from runner import model
 from runner.errors import NotFound, RunnerError
 from runner.web.desk import Desk
 
-MOST_STEPS = 200  # to choose from
+MOST_STEPS = 200  # to choose from; of more the names are typed
 
 
 class Wrong(Exception):
@@ -44,7 +44,8 @@ class Given:
         return self.values.get(name, default).strip().replace("\r\n", "\n")
 
     def several(self, name: str) -> List[str]:
-        return self.values.getlist(name)
+        """What was chosen, or written one a line."""
+        return [word.strip() for value in self.values.getlist(name) for word in value.split("\n") if word.strip()]
 
     def switch(self, name: str) -> bool:
         return self.values.get(name, "") == "1"
@@ -94,3 +95,18 @@ def told(error: RunnerError) -> str:
 def stop_at(faults: Mapping[str, str]) -> None:
     if faults:
         raise Wrong(faults)
+
+
+def some_steps(name: str, given: Given, steps: Sequence[Tuple[str, str]], extra: Any = None) -> Field:
+    """A field for any number of steps."""
+    chosen = given.several(name)
+    if len(steps) > MOST_STEPS:
+        return Field(name, "area", "\n".join(chosen), extra="lines")
+    return Field(name, "several", chosen, steps, extra=extra)
+
+
+def one_step(given: Given, steps: Sequence[str], none: str, required: bool = False) -> Field:
+    """A field for one step; `none`: what no step at all means."""
+    if len(steps) > MOST_STEPS:
+        return Field("step", "text", given.text("step"), required=required)
+    return Field("step", "choice", given.text("step"), [("", none), *((step, step) for step in steps)], required=required)
