@@ -50,7 +50,7 @@ REASONS = {
     "pyyaml": ("pipeline files; the compiled reader is 8 times faster", "runner/spec"),
     "rich": ("the live table of `runner run`", "runner/cli"),
     "tzdata": ("time zones where the system has none", "runner/cli"),
-    "waitress": ("serves the page inside the daemon: threads, pure Python, 0.06 MB", "runner/web"),
+    "waitress": ("serves the page inside the daemon: pure Python, 0.06 MB; one loop, so slow clients cost no thread, and TLS fits into it (cheroot gives each a thread)", "runner/web"),
     "pip": ("installs the others, run out of its wheel: plain servers have no pip", "install.sh"),
     "flit-core": ("builds our own wheel from the checkout", "install.sh"),
     "pytest": ("runs the tests", "tests"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections import Counter
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict
 
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
@@ -33,7 +33,7 @@ class Channel(HTTPChannel):
 
 
 class Listener(TcpWSGIServer):
-    """The one socket that listens. `wrap` makes a channel of a connection."""
+    """The one socket that listens."""
 
     channel_class = Channel
 
@@ -74,12 +74,3 @@ class Listener(TcpWSGIServer):
     def end(self) -> None:
         self.task_dispatcher.shutdown(cancel_pending=True, timeout=2)
         self.asyncore.close_all(self._map, ignore_all=True)
-
-
-def listener(app: Callable[..., Any], listening: socket.socket, threads: int, most: int, channels: Dict[int, Any], certificate: Optional[Any]) -> Listener:
-    """With a certificate (tls.Certificate) it speaks https."""
-    if certificate is None:
-        return Listener(app, listening, threads, most, channels)
-    from runner.web.tls import SecureListener  # here: without https its library is not loaded
-
-    return SecureListener(app, listening, threads, most, channels, certificate)

@@ -80,12 +80,18 @@ class Server:
         _steady_heap()
         from waitress import wasyncore
 
-        from runner.web.connections import listener
-
         config, certificate = self._config, self._certificate()
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         most = max(20, min(MOST_CONNECTIONS, files // 4))  # the steps need files too
-        server = listener(Edge(create_app(self._desk), self._desk), listening, THREADS, most, self._map, certificate)
+        parts = (Edge(create_app(self._desk), self._desk), listening, THREADS, most, self._map)
+        if certificate is None:
+            from runner.web.connections import Listener
+
+            server: Any = Listener(*parts)
+        else:
+            from runner.web.tls import SecureListener
+
+            server = SecureListener(*parts, certificate)
         self._wake = server.pull_trigger
         self._log.info(f"the page: {config.page_url or ('https://' if certificate else 'http://') + config.listen}")
         if certificate is None and not config.page_url.startswith("https:") and not is_loopback(address_of(config.listen)[0]):
