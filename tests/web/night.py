@@ -30,7 +30,7 @@ def fill(home: str, pipelines: int, days: int, now: datetime, seed: int = 7) -> 
     config.ensure_home(settings)
     os.makedirs(settings.pipelines, exist_ok=True)
     store, dice = Store(settings.database, "normal"), random.Random(seed)
-    rows = {"definitions": [], "runs": [], "steps": [], "attempts": [], "journal": [], "pipelines": []}
+    rows = {"definitions": [], "runs": [], "steps": [], "attempts": [], "journal": [], "pipelines": [], "deadlines": []}
     for number in range(pipelines):
         name = f"{NAMES[number % len(NAMES)]}_{number:03d}"
         _pipeline(name, number, settings, days, now.astimezone(SEOUL), dice, rows)
@@ -42,6 +42,7 @@ def fill(home: str, pipelines: int, days: int, now: datetime, seed: int = 7) -> 
             "created_at, started_at, ended_at) VALUES (?,?,?,?,0,?,?,?,'Asia/Seoul',?,'schedule','{}',?,?,?,?,?)", rows["runs"])
         put("INSERT INTO step_runs (run_id, step, position, state, reason, tries, outputs, started_at, ended_at) VALUES (?,?,?,?,?,?,?,?,?)", rows["steps"])
         put("INSERT INTO attempts (run_id, step, number, state, reason, exit_code, folder, started_at, ended_at) VALUES (?,?,1,?,?,?,?,?,?)", rows["attempts"])
+        put("INSERT INTO deadlines (run_id, step, at, outcome) VALUES (?,'',?,?)", rows["deadlines"])
         put("INSERT INTO transitions (at, kind, run_id, from_state, to_state, reason, actor) VALUES (?,'run',?,?,?,?,?)", rows["journal"])
     return store
 
@@ -72,6 +73,9 @@ def _pipeline(name, number, settings, days, now, dice, rows) -> None:
             continue
         last = due
         _run(name, digest, due, length, steps, settings, dice, rows)
+        if number % 3 == 0:  # these have a deadline, and now and then miss it
+            bound = timedelta(seconds=usual * 1.2)
+            rows["deadlines"].append((len(rows["runs"]), to_text(due + bound), "met" if length < bound else "late"))
     after = (last or first - timedelta(days=1)) + timedelta(days=1)
     while after <= now:
         after += timedelta(days=1)

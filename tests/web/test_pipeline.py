@@ -197,3 +197,15 @@ def test_no_text_makes_a_tag_that_is_not_ours(text):
     tags = re.findall(r"<[^>]*>?", markdown.html(text))
     ours = r'</?(?:h[3-6]|p|ul|ol|li|pre|code|strong|em|a|br)>|<a href="(?:https?|mailto):[^"<>]*" rel="noopener noreferrer">'
     assert all(re.fullmatch(ours, each, re.IGNORECASE) for each in tags), tags
+
+
+def test_a_text_of_long_ago_is_shown_though_the_list_ends_before_it(mart):
+    run = mart.run("mart", "2026-02-01", GOOD, "success")
+    for number in range(60):
+        mart.clock.advance(60)
+        mart.write("mart", MART + f"# {number}\n")
+    address = f"/pipelines/mart/file?of={run.definition}"
+    assert f'href="{address}"' in mart.text(f"/runs/{run.name}") and "# 59" not in mart.text(address)
+    assert "# 59" in mart.text(f"/pipelines/mart/file?of={mart.store.pipelines.get('mart').definition}&against={run.definition}")
+    mart.write("other", MART)
+    mart.get(f"/pipelines/other/file?of={run.definition}", 404)

@@ -10,7 +10,7 @@ from runner.shown import STATE_SIGNS
 from runner.web.draw import svg
 
 WIDE, HIGH, GAP, HEAD = 38, 26, 3, 46
-WIDTH, HEIGHT = 7 * (WIDE + GAP) - GAP + 4, HEAD + 6 * (HIGH + GAP) + 2
+WIDTH = 7 * (WIDE + GAP) - GAP + 4
 
 
 class Day(NamedTuple):
@@ -28,11 +28,12 @@ def sheet(year: int, month: int, days: Mapping[date, Day], today: date, weekdays
     label = f"{year}-{month:02d}"
     out = [svg.text(label, 2, 15, class_="strong")]
     out += [svg.text(weekdays[(first + place) % 7], 2 + place * (WIDE + GAP) + WIDE / 2, 36, text_anchor="middle", class_="quiet small") for place in range(7)]
-    for row, week in enumerate(Calendar(first).monthdatescalendar(year, month)):
+    weeks = Calendar(first).monthdatescalendar(year, month)
+    for row, week in enumerate(weeks):
         for place, day in enumerate(week):
             if day.month == month:
                 out.append(_day(day, days.get(day), day == today, 2 + place * (WIDE + GAP), HEAD + row * (HIGH + GAP)))
-    return svg.picture(WIDTH, HEIGHT, label, *out)
+    return svg.picture(WIDTH, HEAD + len(weeks) * (HIGH + GAP) + 2, label, *out)
 
 
 def _day(day: date, found: Optional[Day], today: bool, x: float, y: float) -> str:

@@ -7,7 +7,7 @@ import platform
 import shutil
 import sqlite3
 from datetime import datetime, timedelta
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 from zoneinfo import ZoneInfo
 
 from runner import __version__, model, mounts, standing
@@ -24,9 +24,9 @@ MOST_WAITING, MOST_RUNNING, TRAIL, DELIVERIES, BACKFILLS = 60, 200, 12, 15, 8
 def view(desk: Desk, store, now: datetime, args: Mapping[str, str]) -> Dict[str, Any]:
     zone = ZoneInfo(desk.config.timezone)
     running = _running(desk, store, now, zone)
-    counts = store.open_counts()
+    counts, daemon = store.open_counts(), desk.daemon()
     return {
-        "place": "operations", "counts": counts, "slots": {"used": sum(each["slot"] for each in running), "of": desk.config.slots}, "pools": _pools(desk, running), "running": running,
+        "place": "operations", "counts": counts, "since": _moment(daemon.get("since"), zone), "slots": {"used": sum(each["slot"] for each in running), "of": desk.config.slots}, "pools": _pools(desk, running), "running": running,
         "waiting": _waiting(desk, store, zone), "held": _held(store), "paused": [{"name": row.name, "by": row.paused_by, "since": common.local(row.paused_at, zone), "reason": row.pause_reason}
                                                                               for row in store.pipelines.all() if row.paused_by and not row.gone_at],
         "backfills": _backfills(desk, store, zone), "alerts": _alerts(store, now, zone), "disk": _disk(desk), "database": _database(desk),
@@ -35,6 +35,11 @@ def view(desk: Desk, store, now: datetime, args: Mapping[str, str]) -> Dict[str,
         "faulty": _faulty(desk, store), "trail": trail.rows(desk, store, TRAIL),
         "settings": {name: shown(desk.config, name) for name in ("pipelines", "slots", "durability", "min_free", "keep_days", "keep_bytes", "compress_days")}, "every": 5,
     }
+
+
+def _moment(text: Optional[str], zone) -> Optional[datetime]:
+    """2026-11-21T11:40:45Z as a moment of that zone."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(zone) if text else None
 
 
 def _running(desk: Desk, store, now: datetime, zone) -> List[Dict[str, Any]]:

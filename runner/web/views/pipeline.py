@@ -7,6 +7,7 @@ import os
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Any, Dict, List, Mapping, Optional, Sequence
+from zoneinfo import ZoneInfo
 
 from runner import model, schedule, shown
 from runner.errors import NotFound, RunnerError
@@ -158,20 +159,22 @@ def file_view(desk: Desk, store, now: datetime, args: Mapping[str, str], name: s
     hashes = [each["hash"] for each in known]
     faults = {each.line: each.message for each in file.problems if each.severity == "error" and each.file in ("", file.path, os.path.relpath(file.path))} if file else {}
     if file and faults and not args.get("of"):
-        return _faulty_file(file, faults, known, row, now)
+        return _faulty_file(desk, file, faults, known, row)
     digest = args.get("of") or (row.definition if row else None) or (hashes[0] if hashes else None)
-    if digest is None or digest not in hashes:
+    kept = store.definition(digest) if digest else None
+    if digest is None or kept is None or kept["pipeline"] != name:
         raise NotFound(f"there is no text of pipeline {name}" + (f" with the hash {digest[:12]}" if digest else ""), "")
-    against = args.get("against") if args.get("against") in hashes else None
-    text = store.definition(digest)["text"]
+    other = store.definition(args["against"]) if args.get("against") else None
+    against = args["against"] if other and other["pipeline"] == name else None
+    text = kept["text"]
     return {
-        "place": "pipelines", "name": name, "path": store.definition(digest)["path"], "of": digest, "against": against, "current": row.definition if row else None,
-        "versions": [{**each, "since": common.local(each["since"], now.tzinfo)} for each in known], "text": text,
-        "difference": _difference(store.definition(against)["text"], text) if against else None, "faults": {},
+        "place": "pipelines", "name": name, "path": kept["path"], "of": digest, "against": against, "current": row.definition if row else None,
+        "versions": [{**each, "since": common.local(each["since"], ZoneInfo(desk.config.timezone))} for each in known], "text": text,
+        "difference": _difference(other["text"], text) if against else None, "faults": {},
     }
 
 
-def _faulty_file(file, faults: Mapping[int, str], known, row: Optional[model.PipelineRow], now: datetime) -> Dict[str, Any]:
+def _faulty_file(desk: Desk, file, faults: Mapping[int, str], known, row: Optional[model.PipelineRow]) -> Dict[str, Any]:
     """The file itself, which nothing runs by: with its faults at their lines."""
     try:
         with open(file.path, encoding="utf-8", errors="replace") as opened:
@@ -180,7 +183,7 @@ def _faulty_file(file, faults: Mapping[int, str], known, row: Optional[model.Pip
         text = str(error.strerror)
     return {
         "place": "pipelines", "name": file.name, "path": file.path, "of": None, "against": None, "current": row.definition if row else None,
-        "versions": [{**each, "since": common.local(each["since"], now.tzinfo)} for each in known], "text": text, "difference": None, "faults": dict(faults),
+        "versions": [{**each, "since": common.local(each["since"], ZoneInfo(desk.config.timezone))} for each in known], "text": text, "difference": None, "faults": dict(faults),
     }
 
 

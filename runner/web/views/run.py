@@ -24,7 +24,7 @@ def view(desk: Desk, store, now: datetime, args: Mapping[str, str], name: str, a
     facts.update(
         only=list(run.only) if run.only else None, stop_requested=run.stop_requested, backfill=run.backfill, waits=standing.waits(desk, store, run) if spec else "",
         worked_on_by=ownership.about(desk.config.engines_folder, run.engine) if run.engine and standing.is_worked_on(desk, run) else None,
-        parent=_name(store, run.parent), terminal=run.state in model.RUN_TERMINAL,
+        parent=_name(store, run.parent), terminal=run.state in model.RUN_TERMINAL, definition=run.definition,
     )
     steps = _steps(desk, store, run, rows, spec, zone)
     shown = steps if len(steps) <= MOST_ROWS else [step for step in steps if step["item"] is None or step["state"] != "success"][:MOST_ROWS]
