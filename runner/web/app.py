@@ -120,6 +120,8 @@ def _unexpected(error: Exception) -> Any:
     if isinstance(code, int) and 300 <= code < 600 and hasattr(error, "get_response"):
         if code < 400:
             return error
+        if flask.request.path.startswith("/api/"):
+            return addresses.nothing()
         return _error_page(code, flask.g.words("error.unknown_address", path=flask.request.path) if code == 404 else getattr(error, "name", str(code)), "")
     desk().drop()
     desk().say(f"a fault of the page: {flask.request.path}: {error!r}\n{traceback.format_exc().rstrip()}")

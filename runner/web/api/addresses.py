@@ -12,7 +12,7 @@ from runner.web.api import asking, problems
 from runner.web.api.limits import Limits
 from runner.web.api.operation import OPERATIONS, ROOT, methods_of
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
 def register(app: flask.Flask) -> None:
@@ -29,7 +29,7 @@ def _view(answer: Any) -> Any:
     return lambda **names: answer(names)
 
 
-def nothing(rest: str = "") -> flask.Response:
+def nothing(**_: str) -> flask.Response:
     """No operation has this address, or none by this method."""
     path = flask.request.path
     known = methods_of(path[len(ROOT):]) if path.startswith(ROOT) else ()

@@ -17,8 +17,8 @@ schemas(
         "A backfill.", id=whole("Its number."), pipeline=text("Whose runs they are."), first=text("The first date."), last=text("The last date."), parallel=whole("Runs at once."),
         by=text("Who asked for it."), created_at=moment("When."), counts=table(whole("How many."), "Its runs by their state."), over=truth("Whether all have ended."),
     ),
-    BackfillMade=thing("A backfill that was made.", backfill=ref("Backfill"), runs=names("Its runs, in the order in which they begin.", 100_000)),
-    BackfillStopped=thing("A backfill that was stopped.", backfill=ref("Backfill"), stopped=names("The runs that were taken out, or asked to end.", 100_000)),
+    BackfillMade=thing("A backfill that was made.", backfill=ref("Backfill"), runs=names("Its runs, in the order in which they begin.")),
+    BackfillStopped=thing("A backfill that was stopped.", backfill=ref("Backfill"), stopped=names("The runs that were taken out, or asked to end.")),
 )
 
 

@@ -16,7 +16,7 @@ from runner.facts import runs as facts
 from runner.web.api.acting import Doing, words_of
 from runner.web.api.ask import Ask
 from runner.web.api.operation import Made, act, listing, read, schemas
-from runner.web.api.shapes import anything, many, maybe, moment, names, one_of, ref, table, text, thing, truth, wanted, whole
+from runner.web.api.shapes import anything, chosen, many, maybe, moment, names, one_of, ref, table, text, thing, truth, wanted, whole
 
 NEWEST = 2**62
 REASON = text("Why: it stands in the audit trail.", 1000, default="")
@@ -25,7 +25,7 @@ _BRIEF = dict(
     ds=text("Its date."), logical_date=moment("The moment behind ds."), due_at=moment("When it is due: with the pipeline it is its identity."),
     data_interval_start=moment("Of the data it is about."), data_interval_end=moment("The end of these."), timezone=text("Of all its moments."),
     trigger=text("What made it: schedule, manual, catchup, backfill, or a step of another run."), params=table(anything("A value."), "Its parameters."),
-    only=maybe(names("Only these steps.", 100_000)), backfill=maybe(whole("The backfill it belongs to.")), created_at=moment("When it was made."),
+    only=maybe(names("Only these steps.")), backfill=maybe(whole("The backfill it belongs to.")), created_at=moment("When it was made."),
     started_at=maybe(moment("When it began.")), ended_at=maybe(moment("When it ended.")), interrupted=truth("Whether the process that worked on it died."),
 )
 schemas(
@@ -91,7 +91,7 @@ def get_run(ask: Ask, run: str) -> Dict[str, Any]:
 
 @act("/pipelines/{pipeline}/runs", "trigger", ref("RunWhole"), made=True, body=wanted(
     "The run that is wanted.", date=text("Its date, as `runner trigger --date` takes it: 2026-02-28. Without it: the last one that was due; without a schedule, now.", 60),
-    params=table(anything("A value."), "Its parameters, else what the file says."), only=names("Only these steps, nothing they need."),
+    params=table(anything("A value."), "Its parameters, else what the file says."), only=chosen("Only these steps, nothing they need."),
     new=truth("A second run of a date that has one.", default=False), reason=REASON))
 def trigger(ask: Ask, pipeline: str) -> Doing:
     """Let the daemon run a pipeline for one date. The same pipeline and date are the same run: 201 makes it, 200 gives the one that is there."""
@@ -122,7 +122,7 @@ def _as_it_stands(ask: Ask, run: str) -> Dict[str, Any]:
 
 @act("/runs/{run}/rerun", "rerun", ref("RunWhole"), guarded=True, body=wanted(
     "One of failed, from, all.", **{
-        "failed": truth("What failed or never ran, and all behind it.", default=False), "from": names("These steps and all behind them."), "all": truth("Every step.", default=False),
+        "failed": truth("What failed or never ran, and all behind it.", default=False), "from": chosen("These steps and all behind them."), "all": truth("Every step.", default=False),
         "keep_definition": truth("The file as the run had it, not as it is today.", default=False), "reason": REASON}))
 def rerun(ask: Ask, run: str) -> Doing:
     """Repeat steps of a run with its own date; earlier attempts stay in its history."""

@@ -37,8 +37,13 @@ def one_of(values: Sequence[str], description: str, **more: Any) -> Shape:
     return {"type": "string", "enum": list(values), "description": description, **more}
 
 
-def names(description: str, most: int = 1000) -> Shape:
-    return {"type": "array", "items": {"type": "string", "maxLength": 500}, "maxItems": most, "description": description}
+def names(description: str) -> Shape:
+    return {"type": "array", "items": {"type": "string"}, "description": description}
+
+
+def chosen(description: str) -> Shape:
+    """Names that are sent."""
+    return {"type": "array", "items": {"type": "string", "maxLength": 300}, "maxItems": 200, "description": description}
 
 
 def many(of: Shape, description: str) -> Shape:
@@ -77,6 +82,6 @@ def ref(name: str) -> Shape:
 def page_of(name: str) -> Shape:
     """A part of a long list."""
     return thing(
-        f"Some of them; `next` leads to the following ones.", items=many(ref(name), "In order."),
+        "Some of them; `next` leads to the following ones.", items=many(ref(name), "In order."),
         next=maybe(text("Address of the following ones, as in the header Link; null: these are the last.")),
     )
