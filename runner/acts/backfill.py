@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date as Day
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 from runner import model, params, schedule
@@ -14,7 +14,8 @@ from runner.acts.making import create_run, label_for, preview_run, revive
 from runner.acts.preview import PlannedRun, PlannedStep, Preview
 from runner.acts.repeating import reset
 from runner.acts.who import Who, command, each, flag, option, record
-from runner.errors import UsageError
+from runner.clock import to_text
+from runner.errors import Conflict, UsageError
 from runner.store import Store
 
 MOST_DAYS = 36600
@@ -79,25 +80,33 @@ class Filling:
     params: Mapping[str, Any]
     first: Day
     last: Day
+    shown: List[Wanted] = field(default_factory=list, compare=False)  # by a preview: it is done as it was shown, or not at all
 
     def dates(self, store: Store) -> Tuple[List[Wanted], int]:
         """The dates to run, and how many are left out because they have a run."""
         wanted: List[Wanted] = []
-        left, spec = 0, self.spec
+        left, spec, dues = 0, self.spec, self._dues()
+        runs = store.runs_between(spec.name, dues[0], dues[-1] + timedelta(seconds=1)) if dues else []
+        last = {to_text(run.date.due): run for run in runs}  # of one instant the last run counts
+        for due in dues:
+            existing = last.get(to_text(due))
+            if self._runs(existing.state if existing else "missed"):
+                date = schedule.date_of(spec.schedule, spec.logical_date, spec.timezone, due)
+                wanted.append(Wanted(date, label_for(spec, date), existing))
+            else:
+                left += 1
+        return wanted, left
+
+    def _dues(self) -> List[datetime]:
+        """The due instants of the span, in order."""
+        spec, out = self.spec, []
         for n in range((self.last - self.first).days + 1):
             day = self.first + timedelta(days=n)
             if spec.schedule:
-                dues = list(schedule.dues_on(spec.schedule, spec.logical_date, spec.timezone, day))
+                out += schedule.dues_on(spec.schedule, spec.logical_date, spec.timezone, day)
             else:
-                dues = [schedule.due_for(None, spec.logical_date, spec.timezone, day.isoformat(), self.app.clock.now())]
-            for due in dues:
-                date = schedule.date_of(spec.schedule, spec.logical_date, spec.timezone, due)
-                runs = store.runs_of(spec.name, due)
-                if self._runs(runs[-1].state if runs else "missed"):
-                    wanted.append(Wanted(date, label_for(spec, date), runs[-1] if runs else None))
-                else:
-                    left += 1
-        return wanted, left
+                out.append(schedule.due_for(None, spec.logical_date, spec.timezone, day.isoformat(), self.app.clock.now()))
+        return out
 
     def _runs(self, state: str) -> bool:
         """Whether a date whose last run has this state runs; one without a run is like a missed one."""
@@ -106,6 +115,7 @@ class Filling:
     def preview(self, store: Store, reason: str = "", commands: int = 0) -> Preview:
         """`commands`: of how many steps of the first date it is shown what they execute."""
         wanted, left = self.dates(store)
+        self.shown[:] = wanted
         names = planned.order(self.spec)
         steps = tuple(PlannedStep(name, "", "pending") for name in names)
         shown = wanted[-1:] if self.asked.newest_first else wanted[:1]
@@ -126,7 +136,7 @@ class Filling:
         now, asked = self.app.clock.now(), self.asked
         ids: List[int] = []
         with store.transaction():
-            found = self.dates(store)[0] if wanted is None else wanted
+            found = wanted or self.shown or self.dates(store)[0]
             if not found:
                 raise UsageError(f"{self.spec.name}: nothing to run from {self.first} to {self.last}", "--failed and --all repeat dates that have a run")
             number = store.pipelines.add_backfill(self.spec.name, asked.first, asked.last, asked.parallel, who.name, now)
@@ -143,7 +153,10 @@ class Filling:
         return number, ids
 
     def _again(self, store: Store, run: model.Run, who: Who) -> model.Run:
-        now = self.app.clock.now()
+        now, before = self.app.clock.now(), run.state
+        run = store.run_by_id(run.id)
+        if run.state != before:
+            raise Conflict(f"run {run.name} was {before}, and is {run.state} now", "look again at what would be run")
         if run.state == "missed":
             return revive(store, run, self.spec, at=now, who=who.name, params=self.params)
         return reset(store, run, self.spec, [step.id for step in self.spec.steps], at=now, who=who.name, why=who.reason)

@@ -253,3 +253,30 @@ def test_commands_that_change_a_run_are_all_acts():
     assert changing - {"run"} == set(ACTS)  # `run` works here and now, in the terminal
     for name in ACTS:
         assert any("--reason" in param.opts for param in cli.get_command(click.Context(cli), name).params), name
+
+
+@pytest.mark.parametrize("meanwhile", [Trigger("mart", "2026-02-25"), Trigger("mart", "2026-02-20"), Rerun(FAILED, everything=True)], ids=["made", "revived", "repeated"])
+def test_a_backfill_is_done_as_it_was_shown_or_not_at_all(web, meanwhile):
+    ready = Backfill("mart", "2026-02-20", "2026-02-27", failed=True).ready(web.desk)
+    assert [run.was for run in ready.preview(web.store).runs] == ["missed", "", "", "", "", "", "failed"]
+    meanwhile.ready(web.desk, web.store).do(web.store, KIM)
+    rows = all_rows(web)
+    with pytest.raises(Conflict):
+        ready.do(web.store, KIM)
+    assert all_rows(web) == rows
+
+
+def test_of_a_date_with_two_runs_the_last_counts(web):
+    run = web.run("mart", "2026-02-26", dict.fromkeys(("extract", "clean", "load", "tidy"), "success"), "success", new=True)
+    assert run.name == "mart@2026-02-26#2"
+    preview = Backfill("mart", "2026-02-26", "2026-02-26", failed=True).ready(web.desk).preview(web.store)
+    assert preview.runs == () and preview.left == 1
+
+
+def test_the_two_hours_of_one_name_in_autumn_are_two_dates_of_a_backfill(web):
+    web.write("hourly", "timezone: Europe/Berlin\nschedule: '0 * * * *'\nstart_date: 2025-01-01\nsteps: [{id: a, bash: 'true'}]\n")
+    ready = Backfill("hourly", "2025-10-26", "2025-10-26").ready(web.desk)
+    assert len(ready.preview(web.store).runs) == 25
+    Trigger("hourly", "2025-10-26T02:00+01:00").ready(web.desk).do(web.store, KIM)
+    names = [run.name for run in ready.preview(web.store).runs]
+    assert len(names) == 24 and "hourly@2025-10-26T02:00+02:00" in names and "hourly@2025-10-26T02:00+01:00" not in names
