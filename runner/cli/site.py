@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, Sequence
 
 import click
 
@@ -49,6 +49,17 @@ def _connections(home: str) -> Dict[str, Any]:
     return module.shown(home)
 
 
+def _list(app: App, as_json: bool, found: Any, head: Sequence[str], rows: Sequence[Sequence[str]], none: str) -> None:
+    """What there is: as JSON, as a table (names alone where there is no `head`), or in words that say how one comes to be."""
+    if as_json:
+        app.out_json(found)
+        return
+    for line in table.columns(head, rows) if head else [name for name, in rows]:
+        app.out(line)
+    if not rows and none:
+        app.say(none)
+
+
 def _good_name(name: str) -> str:
     from runner.site import files
 
@@ -79,13 +90,8 @@ def variables():
 def list_variables(app: App, as_json):
     """All variables with their values."""
     found = _variables(app.config.home)
-    if as_json:
-        app.out_json(found)
-        return
-    for line in table.columns(("name", "value"), [(name, _short(value)) for name, value in sorted(found.items())]) if found else ():
-        app.out(line)
-    if not found:
-        app.say("no variables; set one: runner variables set NAME VALUE")
+    rows = [(name, _short(value)) for name, value in sorted(found.items())]
+    _list(app, as_json, found, ("name", "value"), rows, "no variables; set one: runner variables set NAME VALUE")
 
 
 @variables.command("get")
@@ -141,15 +147,10 @@ def secrets():
 def list_secrets(app: App, as_json):
     """The names of all secrets."""
     found = sorted(_secrets(app.config.home))
-    if as_json:
-        app.out_json(found)
-        return
-    for name in found:
-        app.out(name)
-    if app.config.secrets_command:
-        app.say(f"others come from: {app.config.secrets_command} NAME")
-    elif not found:
-        app.say("no secrets; set one: runner secrets set NAME")
+    command = app.config.secrets_command
+    _list(app, as_json, found, (), [(name,) for name in found], "" if command else "no secrets; set one: runner secrets set NAME")
+    if command and not as_json:
+        app.say(f"others come from: {command} NAME")
 
 
 @secrets.command("set")
@@ -194,15 +195,9 @@ def connections():
 def list_connections(app: App, as_json):
     """All connections; what is secret says ***."""
     found = _connections(app.config.home)
-    if as_json:
-        app.out_json(found)
-        return
     rows = [(name, str(body.get("type", "")), "  ".join(f"{field}={_short(value)}" for field, value in body.items() if field != "type"))
             for name, body in sorted(found.items())]
-    for line in table.columns(("name", "type", "fields"), rows) if rows else ():
-        app.out(line)
-    if not rows:
-        app.say(f"no connections; they are written in {app.config.home}/connections.yaml (mode 0600)")
+    _list(app, as_json, found, ("name", "type", "fields"), rows, f"no connections; they are written in {app.config.home}/connections.yaml (mode 0600)")
 
 
 @connections.command("test")

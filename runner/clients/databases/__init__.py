@@ -36,6 +36,22 @@ class DatabaseError(RunnerError):
         self.position = position  # in the text that was sent, from 0
 
 
+class BySql:
+    """The transaction of a session whose database takes it as three statements."""
+
+    def _command(self, sql: str) -> None:
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        self._command("BEGIN")
+
+    def commit(self) -> None:
+        self._command("COMMIT")
+
+    def rollback(self) -> None:
+        self._command("ROLLBACK")
+
+
 class Rows(Protocol):
     """Takes a result as it comes."""
 

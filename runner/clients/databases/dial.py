@@ -4,13 +4,68 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any, Mapping, Tuple
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional, Tuple
 
 from runner.clients import net
-from runner.clients.databases import TIMEOUT
-from runner.errors import RunnerError, UsageError
+from runner.clients.databases import TIMEOUT, wanted
+from runner.errors import EnvironmentFault, RunnerError, UsageError
 
 _ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}  # two minutes of silence on the wire and it is gone
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server as its connection names it, and the words for what it may have against us."""
+
+    product: str
+    host: str
+    port: int
+    user: str
+    database: Optional[str]
+    password: str
+    seconds: float
+    context: Any  # see `tls`
+
+    @property
+    def place(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        """By a socket of this server, where TLS means nothing."""
+        return self.host.startswith("/")
+
+    def about(self, version: str, database: str = "") -> str:
+        return f"{version}, {self.user}@{self.place}/{self.database or database}"
+
+    def dial(self) -> socket.socket:
+        return dial(self.host, self.port, self.seconds)
+
+    def trouble(self, error: OSError) -> RunnerError:
+        return trouble(error, self.host, self.port, self.seconds, f"is it {self.product}? look at `host:` and `port:` of the connection")
+
+    def refuses(self, said: str) -> UsageError:
+        return UsageError(f"{self.place} refuses user {self.user}: {said}", "look at `user:` and `password:` of the connection")
+
+    def lacks_database(self) -> UsageError:
+        return UsageError(f"{self.place} has no database {self.database or self.user}", "look at `database:` of the connection")
+
+    def lacks_tls(self) -> UsageError:
+        return UsageError(f"{self.place} offers no TLS", "write `tls: off` in the connection, where the network may be trusted")
+
+    def is_silent(self) -> EnvironmentFault:
+        return EnvironmentFault(f"{self.place} takes the connection but does not answer within {self.seconds:g} s", f"is it {self.product}, and does it hang?")
+
+    def is_another(self, error: BaseException) -> EnvironmentFault:
+        return EnvironmentFault(f"{self.place} does not speak {self.product}: {error}", "look at `host:` and `port:` of the connection")
+
+
+def server(product: str, settings: Mapping[str, Any], port: int) -> Server:
+    """Raises RunnerError."""
+    host, port = place(settings, port)
+    return Server(product, host, port, wanted(settings, "user"), str(settings.get("database") or "") or None, str(settings.get("password") or ""),
+                  limit(settings), tls(settings))
 
 
 def place(settings: Mapping[str, Any], port: int) -> Tuple[str, int]:

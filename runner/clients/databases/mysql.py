@@ -22,7 +22,7 @@ from pymysql.constants import FIELD_TYPE
 from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
-from runner.clients.databases import DatabaseError, Rows, Value, cell, dial, wanted
+from runner.clients.databases import BySql, DatabaseError, Rows, Value, cell, dial
 from runner.errors import EnvironmentFault, RunnerError, UsageError
 from runner.sqltext import Filled, Statement
 
@@ -33,19 +33,17 @@ _REFUSED = (1044, 1045, 1698)
 
 
 def connect(settings: Mapping[str, Any], *, who: str = "runner", **_: str) -> "Session":
-    host, port = dial.place(settings, PORT)
-    seconds, context = dial.limit(settings), dial.tls(settings)
-    user, database = wanted(settings, "user"), str(settings.get("database") or "") or None
+    server = dial.server("MySQL", settings, PORT)
     options: Dict[str, Any] = dict(
-        host=host, port=port, user=user, database=database, password=str(settings.get("password") or "").encode("utf-8"), program_name=who,
+        host=server.host, port=server.port, user=server.user, database=server.database, password=server.password.encode("utf-8"), program_name=who,
         charset=str(settings.get("charset") or "utf8mb4"), conv=encoders, cursorclass=SSCursor, autocommit=True, defer_connect=True,
-        read_timeout=seconds, write_timeout=seconds,
+        read_timeout=server.seconds, write_timeout=server.seconds,
     )
-    options.update({"ssl_disabled": True} if context is False or host.startswith("/") else {"ssl": context} if context else {})
-    inner = _dialled(options, seconds)
+    options.update({"ssl_disabled": True} if server.context is False or server.is_local else {"ssl": server.context} if server.context else {})
+    inner = _dialled(server, options)
     inner._read_timeout = inner._write_timeout = None  # a query may take its time; the keepalive watches
-    session = Session(inner, options, seconds)
-    session.about = f"{_product(inner.get_server_info())}, {user}@{host}:{port}/{database or ''}"
+    session = Session(inner, server, options)
+    session.about = server.about(_product(inner.get_server_info()))
     return session
 
 
@@ -54,38 +52,37 @@ def _product(version: str) -> str:
     return f"MariaDB {number[1] if number[0] == '5.5.5' else number[0]}" if "MariaDB" in version else f"MySQL {version}"
 
 
-def _dialled(options: Mapping[str, Any], seconds: float) -> pymysql.Connection:
-    sock = dial.dial(options["host"], options["port"], seconds)
+def _dialled(server: dial.Server, options: Mapping[str, Any]) -> pymysql.Connection:
+    sock = server.dial()
     try:
         inner = pymysql.Connection(**options)
-        if options["host"].startswith("/"):
+        if server.is_local:
             inner._secure = True  # as the driver holds it for sockets that it opens itself
         inner.connect(sock)
         return inner
     except Exception as error:  # noqa: BLE001 - another protocol than its own confuses the driver in many ways
         sock.close()
-        raise _unwelcome(error, options, seconds) from None
+        raise _unwelcome(error, server) from None
 
 
-def _unwelcome(error: Exception, options: Mapping[str, Any], seconds: float) -> RunnerError:
-    place, user = f"{options['host']}:{options['port']}", options["user"]
+def _unwelcome(error: Exception, server: dial.Server) -> RunnerError:
     number, message = _parts(error)
     if number in _REFUSED:
-        return UsageError(f"{place} refuses user {user}: {message}", "look at `user:` and `password:` of the connection")
+        return server.refuses(message)
     if number == _NO_DATABASE:
-        return UsageError(f"{place} has no database {options['database']}", "look at `database:` of the connection")
+        return server.lacks_database()
     if "cryptography" in str(error):
-        return UsageError(f"{place} wants a login that needs TLS, and this connection has none", "write `tls: require` in the connection")
+        return UsageError(f"{server.place} wants a login that needs TLS, and this connection has none", "write `tls: require` in the connection")
     cause = getattr(error, "original_exception", None)
     if isinstance(cause, socket.timeout) or "timed out" in str(error):
-        return EnvironmentFault(f"{place} takes the connection but does not answer within {seconds:g} s", "is it MySQL, and does it hang?")
+        return server.is_silent()
     if isinstance(cause, OSError):
-        return dial.trouble(cause, options["host"], options["port"], seconds)
+        return server.trouble(cause)
     if number == 2026 or "SSL" in message:
-        return UsageError(f"{place} offers no TLS", "write `tls: off` in the connection, where the network may be trusted")
+        return server.lacks_tls()
     if number:
-        return EnvironmentFault(f"{place}: {message} ({number})")
-    return EnvironmentFault(f"{place} does not speak MySQL: {error}", "look at `host:` and `port:` of the connection")
+        return EnvironmentFault(f"{server.place}: {message} ({number})")
+    return server.is_another(error)
 
 
 def _parts(error: Exception):
@@ -94,12 +91,12 @@ def _parts(error: Exception):
     return 0, str(error)
 
 
-class Session:
+class Session(BySql):
     dialect = "mysql"
     about = ""
 
-    def __init__(self, inner: pymysql.Connection, options: Mapping[str, Any], seconds: float):
-        self._inner, self._options, self._seconds = inner, options, seconds
+    def __init__(self, inner: pymysql.Connection, server: dial.Server, options: Mapping[str, Any]):
+        self._inner, self._server, self._options = inner, server, options
 
     def prepare(self, statement: Statement) -> Filled:
         if not statement.binds:
@@ -137,18 +134,9 @@ class Session:
         except pymysql.err.Error as error:
             raise _said(error) from None
 
-    def begin(self) -> None:
-        self._command("BEGIN")
-
-    def commit(self) -> None:
-        self._command("COMMIT")
-
-    def rollback(self) -> None:
-        self._command("ROLLBACK")
-
     def cancel(self) -> None:
         try:
-            other = _dialled({**self._options, "database": None}, self._seconds)
+            other = _dialled(self._server, {**self._options, "database": None})
         except RunnerError:
             return
         try:

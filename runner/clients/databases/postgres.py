@@ -22,7 +22,7 @@ from pg8000.core import CoreConnection
 from pg8000.exceptions import DatabaseError as ServerSaid
 from pg8000.exceptions import Error, InterfaceError
 
-from runner.clients.databases import DatabaseError, Rows, Value, dial, wanted
+from runner.clients.databases import BySql, DatabaseError, Rows, Value, dial
 from runner.errors import EnvironmentFault, RunnerError, UsageError
 from runner.sqltext import Filled, Statement
 
@@ -33,48 +33,46 @@ _LENGTH = struct.Struct("!i").unpack_from
 
 
 def connect(settings: Mapping[str, Any], *, who: str = "runner", **_: str) -> "Session":
-    host, port = dial.place(settings, PORT)
-    seconds, context = dial.limit(settings), dial.tls(settings)
-    user, database = wanted(settings, "user"), str(settings.get("database") or "") or None
-    sock = dial.dial(host, port, seconds)
+    server = dial.server("PostgreSQL", settings, PORT)
+    sock = server.dial()
     try:
         inner = _Connection(
-            user, host=host, port=port, database=database, password=str(settings.get("password") or ""), sock=sock,
-            ssl_context=False if host.startswith("/") else context, application_name=who[:63],
+            server.user, host=server.host, port=server.port, database=server.database, password=server.password, sock=sock,
+            ssl_context=False if server.is_local else server.context, application_name=who[:63],
         )
     except OSError as error:  # TLS
         sock.close()
-        raise dial.trouble(error, host, port, seconds, "is it PostgreSQL? look at `host:` and `port:` of the connection") from None
+        raise server.trouble(error) from None
     except Exception as error:  # noqa: BLE001 - another protocol than its own confuses the driver in many ways
         sock.close()
-        raise _unwelcome(error, f"{host}:{port}", user, database or user, seconds) from None
+        raise _unwelcome(error, server) from None
     inner._usock.settimeout(None)  # from here on a query may take its time; the keepalive watches
-    session = Session(inner, host, port, seconds)
-    session.about = f"PostgreSQL {inner.parameter_statuses.get('server_version', '?')}, {user}@{host}:{port}/{database or user}"
+    session = Session(inner, server)
+    session.about = server.about(f"PostgreSQL {inner.parameter_statuses.get('server_version', '?')}", server.user)
     session.notice_our_death()
     return session
 
 
-def _unwelcome(error: BaseException, place: str, user: str, database: str, seconds: float) -> RunnerError:
+def _unwelcome(error: BaseException, server: dial.Server) -> RunnerError:
     """What was wrong when the server was reached and no session came of it."""
     if isinstance(error, ServerSaid):
         said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
         code, message = said.get("C", ""), said.get("M", str(error))
         if code in ("28P01", "28000"):
-            return UsageError(f"{place} refuses user {user}: {message}", "look at `user:` and `password:` of the connection")
+            return server.refuses(message)
         if code == "3D000":
-            return UsageError(f"{place} has no database {database}", "look at `database:` of the connection")
-        return EnvironmentFault(f"{place}: {message} ({code})")
+            return server.lacks_database()
+        return EnvironmentFault(f"{server.place}: {message} ({code})")
     cause = error.__cause__
     if isinstance(cause, socket.timeout):
-        return EnvironmentFault(f"{place} takes the connection but does not answer within {seconds:g} s", "is it PostgreSQL, and does it hang?")
+        return server.is_silent()
     if isinstance(error, InterfaceError) and "Server refuses SSL" in str(error):
-        return UsageError(f"{place} offers no TLS", "write `tls: off` in the connection, where the network may be trusted")
+        return server.lacks_tls()
     if isinstance(error, InterfaceError) and ("authentication" in str(error).lower() or "password" in str(error).lower()):
-        return UsageError(f"{place}: {error}", "it wants a login that runner does not know (Kerberos, for one): reach it with `type: jdbc` or `type: dbapi`")
+        return UsageError(f"{server.place}: {error}", "it wants a login that runner does not know (Kerberos, for one): reach it with `type: jdbc` or `type: dbapi`")
     if isinstance(error, InterfaceError) and str(error) == "network error":
-        return EnvironmentFault(f"{place} broke the connection off", "is it PostgreSQL? look at its log")
-    return EnvironmentFault(f"{place} does not speak PostgreSQL: {error}", "look at `host:` and `port:` of the connection")
+        return EnvironmentFault(f"{server.place} broke the connection off", "is it PostgreSQL? look at its log")
+    return server.is_another(error)
 
 
 class _Connection(CoreConnection):
@@ -114,12 +112,12 @@ class _Connection(CoreConnection):
         print(f"{said.get(b'S', 'NOTICE')}: {said.get(b'M', '')}")
 
 
-class Session:
+class Session(BySql):
     dialect = "postgres"
     about = ""
 
-    def __init__(self, inner: _Connection, host: str, port: int, seconds: float):
-        self._inner, self._place = inner, (host, port, seconds)
+    def __init__(self, inner: _Connection, server: dial.Server):
+        self._inner, self._server = inner, server
 
     def notice_our_death(self) -> None:
         """Have the server end a query whose client is gone: PostgreSQL 14 or newer looks, when asked to."""
@@ -157,19 +155,10 @@ class Session:
             self.close()
             raise
 
-    def begin(self) -> None:
-        self._command("BEGIN")
-
-    def commit(self) -> None:
-        self._command("COMMIT")
-
-    def rollback(self) -> None:
-        self._command("ROLLBACK")
-
     def cancel(self) -> None:
         """Another connection says it: so the protocol wants it."""
         try:
-            with dial.dial(*self._place) as other:
+            with self._server.dial() as other:
                 other.sendall(struct.pack("!ii", 16, _CANCEL) + self._inner._backend_key_data)
                 other.recv(1)  # the server closes when it is done
         except (RunnerError, OSError):
