@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import datetime, timedelta
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from runner import passwords
 from runner.acts.who import Who, record
+from runner.config import Config
 from runner.errors import Conflict, NotFound, UsageError
 from runner.store import Store
 from runner.store.accounts import ROLES, Token, User
@@ -99,6 +100,33 @@ def remove_user(store: Store, who: Who, at: datetime, name: str) -> bool:
         store.accounts.remove_user(user.name)
         record(store, who, "user remove", at, before=_shown(user))
         return not store.accounts.any()
+
+
+def known(config: Config, found: Optional[User], name: str, password: str) -> Optional[Tuple[str, str]]:
+    """(name, role) when that is their password: of a user of ours, whose row `found` is, else of the directory. Takes as long for who is nobody.
+
+    Raises EnvironmentFault when the directory cannot be asked.
+    """
+    if not config.ldap_url or (found and found.password):
+        good = passwords.matches(password, found.password if found else "")
+        return (found.name, found.role) if found and good and not found.locked_at else None
+    if not _NAME.fullmatch(name) or (found and found.locked_at):
+        return None
+    from runner.clients import ldap  # here: only who has a directory pays for it
+
+    groups = ldap.member_of(config.ldap_url, config.ldap_ca, config.ldap_user, name, password, tuple(config.ldap_roles))
+    return (name, max((config.ldap_roles[group] for group in groups), key=ROLES.index)) if groups else None
+
+
+def taken_over(store: Store, at: datetime, name: str, role: str) -> None:
+    """A row for who signed in by the directory; the role is what their groups say now. In the caller's transaction."""
+    found, who = store.accounts.user(name), Who(name, "ldap")
+    if found is None:
+        store.accounts.add_user(name, role, (), "", at)
+        record(store, who, "user add", at, after={"user": name, "role": role, "tags": []})
+    elif not found.password and found.role != role:
+        store.accounts.set_role(name, role, found.tags)
+        record(store, who, "user role", at, before={"user": name, "role": found.role}, after={"user": name, "role": role})
 
 
 # --------------------------------------------------------------------------------------------------------------- tokens

@@ -38,6 +38,10 @@ class Config:
     page_key: str = ""  # file of its key, for this user only
     session_idle: float = 8 * 3600.0  # seconds after which a browser that nobody uses is signed out
     session_longest: float = 7 * 86400.0  # and any
+    ldap_url: str = ""  # of a directory whose people sign in to the page
+    ldap_user: str = ""  # where a person stands in it, with {name}
+    ldap_roles: Mapping[str, str] = field(default_factory=dict)  # group -> role of its members
+    ldap_ca: str = ""  # file of the authority that signed its certificate
     origin: Mapping[str, str] = field(default_factory=dict)  # setting -> where its value came from
 
     @property
@@ -64,7 +68,7 @@ class Config:
 SETTINGS = tuple(f.name for f in fields(Config) if f.name not in ("home", "origin"))
 IN_STEP = frozenset({"logical_date"})  # settings whose variable says something else in a step: the run's date
 _DAYS, _SIZES = ("keep_days", "compress_days"), ("keep_bytes", "min_free")
-_PLACES, _SPANS = ("page_certificate", "page_key"), ("session_idle", "session_longest")
+_PLACES, _SPANS = ("page_certificate", "page_key", "ldap_ca"), ("session_idle", "session_longest")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}  # of ten, as everything that runner prints
 LOOPBACK = "127.0.0.1"
 DEFAULT_LISTEN = f"{LOOPBACK}:8080"
@@ -172,6 +176,7 @@ def _typed(values: Mapping[str, object], origin: Mapping[str, str], home: str) -
     for name in _SPANS:
         if name in out:
             out[name] = _span(name, str(out[name]), origin[name])
+    _directory(out, origin)
     if "pools" in out:
         out["pools"] = _pools(str(out["pools"]), origin["pools"])
     for names, parse in ((_DAYS, _days), (_SIZES, _size)):
@@ -199,6 +204,27 @@ def _page_url(text: str, origin: str) -> str:
     if not found:
         raise EnvironmentFault(f"{origin}: page_url: {text!r} is no address of a page", "write: page_url: https://etl.example/runner")
     return text.rstrip("/")
+
+
+def _directory(out: Dict[str, object], origin: Mapping[str, str]) -> None:
+    """The settings of a directory, which belong together."""
+    named = [name for name in ("ldap_url", "ldap_user", "ldap_roles") if name in out]
+    if not named:
+        return
+    where = origin[named[0]]
+    if len(named) < 3:
+        raise EnvironmentFault(f"{where}: ldap_url, ldap_user and ldap_roles belong together", "set all three, or none")
+    if not re.fullmatch(r"ldaps?://[A-Za-z0-9.\-\[\]:]+/?", str(out["ldap_url"])):
+        raise EnvironmentFault(f"{where}: ldap_url: {out['ldap_url']!r} is no address of a directory", "write: ldap_url: ldaps://ldap.example")
+    if "{name}" not in str(out["ldap_user"]):
+        raise EnvironmentFault(f"{where}: ldap_user: {out['ldap_user']!r} has no {{name}} in it", "write: ldap_user: uid={name},ou=people,dc=example")
+    roles: Dict[str, str] = {}
+    for part in filter(None, map(str.strip, str(out["ldap_roles"]).split(";"))):
+        role, equals, group = part.partition("=")
+        if role.strip() not in ("viewer", "operator", "editor", "admin") or "=" not in group:
+            raise EnvironmentFault(f"{where}: ldap_roles: {part!r} is not ROLE=GROUP", "write: ldap_roles: viewer=cn=etl,dc=example; operator=cn=etl-ops,dc=example")
+        roles[group.strip()] = role.strip()
+    out["ldap_roles"] = roles
 
 
 def _pools(text: str, origin: str) -> Dict[str, int]:
@@ -253,6 +279,8 @@ def shown(config: Config, name: str) -> str:
     value = getattr(config, name)
     if name in _DAYS + _SIZES and not value:
         return "never"
+    if name == "ldap_roles":
+        return "; ".join(f"{role}={group}" for group, role in value.items())
     if name in _SPANS:
         unit, seconds = next((unit, seconds) for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)) if value % seconds == 0 or unit == "s")
         return f"{value / seconds:g}{unit}"
@@ -310,6 +338,10 @@ logical_date: {logical_date}             # due: ds is the day a run starts | int
 # page_url: https://etl.example/runner   # where people reach the page when a proxy stands before it
 # page_certificate: page.crt   # with a certificate and its key the page speaks https by itself
 # page_key: page.key
+# ldap_url: ldaps://ldap.example   # people of a directory sign in too
+# ldap_user: uid={{name}},ou=people,dc=example
+# ldap_roles: viewer=cn=etl,ou=groups,dc=example; operator=cn=etl-ops,ou=groups,dc=example
+# ldap_ca: ldap-ca.pem
 # session_idle: 8h            # a browser that nobody uses is signed out
 # session_longest: 7d         # and any after that long
 """

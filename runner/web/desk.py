@@ -80,6 +80,8 @@ class Desk:
 
     def has_accounts(self) -> bool:
         """Whether people sign in. As long as nobody can, the page is for the daemon's own user, and only read."""
+        if self.config.ldap_url:
+            return True
         try:
             if os.path.exists(self.config.database):
                 self._accounts = self.store().accounts.any()

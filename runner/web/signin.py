@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Optional
+import unicodedata
+from typing import Any, Optional, Tuple
 
 import flask
 
 from runner import accounts, passwords
 from runner.acts.who import Who, record
-from runner.errors import UsageError
-from runner.store.accounts import User
+from runner.errors import EnvironmentFault, UsageError
 from runner.web import gate
 from runner.web.asked import back_to, desk, wants_json
 from runner.web.desk import Desk
@@ -49,7 +49,7 @@ def sign_in() -> Any:
         return flask.redirect(back_to(back), 303)
     if flask.request.method == "GET":
         return _page(back)
-    name, password = flask.request.form.get("name", "").strip(), flask.request.form.get("password", "")
+    name, password = _name(own, flask.request.form.get("name", "")), flask.request.form.get("password", "")
     try:
         found = _looked_at(own, name, password)
     except _Refused as refused:
@@ -71,8 +71,8 @@ def _page(back: str, refused: Optional[_Refused] = None) -> Any:
     return response
 
 
-def _looked_at(own: Desk, name: str, password: str) -> User:
-    """Whose password that is. Raises _Refused, and then counts it: also who is signed in and changes theirs could be guessing."""
+def _looked_at(own: Desk, name: str, password: str) -> Tuple[str, str]:
+    """(name, role) of whose password that is. Raises _Refused, and then counts it: also who is signed in and changes theirs could be guessing."""
     door, address, tick = _door(), flask.request.remote_addr or "", own.clock.monotonic()
     with door.lock:
         wait = door.throttle.wait(name, address, tick)
@@ -83,7 +83,10 @@ def _looked_at(own: Desk, name: str, password: str) -> User:
     if not door.places.acquire(blocking=False):
         raise _Refused(429, flask.g.words("signin.busy"), 1)
     try:
-        found = _known(own, name, password)
+        found = accounts.known(own.config, own.store().accounts.user(name), name, password)
+    except EnvironmentFault as error:  # the directory; what is wrong with it is nothing for who stands before the door
+        own.say(f"nobody can sign in by the directory: {error.message}. {error.hint}")
+        raise _Refused(503, flask.g.words("signin.directory")) from None
     finally:
         door.places.release()
     with door.lock:
@@ -94,13 +97,6 @@ def _looked_at(own: Desk, name: str, password: str) -> User:
         _tell(own, name, address, told, "wrong name or password")
         raise _Refused(401, flask.g.words("signin.wrong"))
     return found
-
-
-def _known(own: Desk, name: str, password: str) -> Optional[User]:
-    """Whose name and password these are; takes as long for a name that nobody has."""
-    found = own.store().accounts.user(name)
-    good = passwords.matches(password, found.password if found else "")
-    return found if found and good and found.locked_at is None else None
 
 
 def _tell(own: Desk, name: str, address: str, times: int, why: str) -> None:
@@ -117,10 +113,18 @@ def _tell(own: Desk, name: str, address: str, times: int, why: str) -> None:
         store.close()
 
 
-def _begin(own: Desk, response: flask.Response, user: User, password: str) -> None:
+def _name(own: Desk, typed: str) -> str:
+    """As it is kept. A directory takes KIM for kim, and here both shall be one."""
+    name = unicodedata.normalize("NFC", typed.strip())
+    return name.lower() if own.config.ldap_url and own.store().accounts.user(name) is None else name
+
+
+def _begin(own: Desk, response: flask.Response, found: Tuple[str, str], password: str) -> None:
     """A session with a word of its own: one that somebody else put into the browser before is worth nothing."""
     word, now, address = passwords.new_word(), own.clock.now(), flask.request.remote_addr or ""
-    again = passwords.hashed(password) if passwords.is_old(user.password) else ""
+    name, role = found
+    kept = own.store().accounts.user(name)
+    again = passwords.hashed(password) if kept and kept.password and passwords.is_old(kept.password) else ""
     store = own.acting_store()
     try:
         with store.transaction():
@@ -128,11 +132,13 @@ def _begin(own: Desk, response: flask.Response, user: User, password: str) -> No
                 store.accounts.end_session(flask.g.session.hash)
             store.accounts.prune_sessions(*gate.limits(own))
             agent = flask.request.headers.get("User-Agent", "")[:200]
-            store.accounts.add_session(passwords.digest(word), user.name, passwords.new_word(), now, address, agent)
-            store.accounts.see(user.name, now)
+            if own.config.ldap_url:
+                accounts.taken_over(store, now, name, role)
+            store.accounts.add_session(passwords.digest(word), name, passwords.new_word(), now, address, agent)
+            store.accounts.see(name, now)
             if again:
-                store.accounts.set_password(user.name, again, now)
-            record(store, Who(user.name, "page"), "sign-in", now, after={"address": address})
+                store.accounts.set_password(name, again, now)
+            record(store, Who(name, "page"), "sign-in", now, after={"address": address})
     finally:
         store.close()
     response.set_cookie(gate.cookie_name(own), word, httponly=True, samesite="Lax", secure=flask.request.is_secure, path=flask.request.script_root or "/")
@@ -191,6 +197,8 @@ def _changed(session: Any) -> Any:
         if form.get("new", "") != form.get("again", ""):
             raise _Refused(400, flask.g.words("account.not_twice"))
         _looked_at(own, session.user, form.get("old", ""))
+        if not accounts.find_user(store, session.user).password:
+            raise _Refused(400, flask.g.words("account.elsewhere"))
         accounts.set_password(store, who, now, session.user, form.get("new", ""), keep=session.hash)
     finally:
         store.close()
