@@ -61,6 +61,7 @@ def _ready(ask: Ask, doing: Doing) -> Any:
 
 
 def preview(ask: Ask) -> Dict[str, Any]:
+    _Key(ask)  # what the act itself would refuse
     found = _ready(ask, ask.operation.function(ask, **ask.names)).preview(ask.store, ask.reason, MOST_COMMANDS)
     return {
         "act": found.act, "pipeline": found.pipeline, "commands": list(found.commands),
