@@ -362,3 +362,14 @@ def test_a_pipeline_of_a_thousand_steps_has_forms_and_previews_of_a_bearable_siz
     assert {row.step for row in mart.store.step_runs(mart.store.run("wide@2026-02-26").id) if row.reason == "rerun"} == {"step_0003"}  # the other never ran
     page = see(mart, "/pipelines/wide/act/backfill", first="2020-01-01", last="2026-01-01", parallel="1")
     assert len(page) < 300_000 and "and 1993 more" in page and "What wide@2020-01-01 executes" in page
+
+
+def test_from_the_log_of_a_step_one_comes_to_its_rerun_and_mark_with_the_step_chosen(mart):
+    page = mart.text("/runs/mart@2026-02-26/steps/clean")
+    again, mark = (html.unescape(re.search(rf'href="([^"]*/act/{act}[^"]*)"', page)[1]) for act in ("rerun", "mark"))
+    form = mart.text(again)
+    assert 'value="from" checked' in form and 'value="clean" checked' in form and form.count("checked") == 2
+    assert '<option value="clean" selected>' in mart.text(mark)
+    assert "/act/" not in mart.text("/runs/mart@2026-02-27/steps/clean"), "one that has not ended is not repeated"
+    mart.sign_in("viewer")
+    assert "/act/" not in mart.text("/runs/mart@2026-02-26/steps/clean")

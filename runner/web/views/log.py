@@ -45,6 +45,7 @@ def view(desk: Desk, store, now: datetime, args: Mapping[str, str], name: str, s
         "lines": lines(path, begin, end, _number(args.get("at")), looked), "found": search(path, looked, _number(args.get("before")), size, desk.clock.monotonic) if looked else None,
         "earlier": _back(path, begin) if begin else None, "later": end if end < size else None,
         "silent": silent, "removed": bool(attempt and not silent and attempt.state in model.ATTEMPT_TERMINAL and not os.path.exists(attempt.folder)),
+        "ended": run.state in model.RUN_TERMINAL and run.state != "missed", "step_of_file": model.parent_of(step), "tags": list(common.tags_of(desk, store, run.pipeline)),
         "path": logtail.place_of(path) if attempt else "", "command": _command(desk, store, run, step, attempt),
         "every": 1 if attempt and attempt.state not in model.ATTEMPT_TERMINAL and "at" not in args and looked is None else 0 if attempt else 5,
     }
