@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the page costs: its memory on top of the daemon, each screen at the server, fifty who watch one run.
+"""What the page costs: its memory on top of the daemon, each screen at the server, fifty who watch one run, a program that asks.
 
     PYTHON benchmarks/web.py [PIPELINES DAYS]     500 90 unless told; PYTHON: the one of the environment that tests/run makes
 
@@ -16,13 +16,13 @@ import sys
 import tempfile
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from statistics import median
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-ROUNDS, WATCHERS, WATCHED_SECONDS = 20, 50, 20
+ROUNDS, WATCHERS, WATCHED_SECONDS, ASKED = 20, 50, 20, 1000
 WATCHED = "steps:\n  - {id: a, bash: 'sleep 300'}\n  - {id: b, bash: 'while true; do echo line; sleep 1; done'}\n"
 
 
@@ -118,6 +118,36 @@ def watch(pid: int, port: int, path: str) -> None:
     print(f"{WATCHERS} watchers of {path}: {(processor(pid) - before - alone) / WATCHED_SECONDS * 100:.1f} % of a core ({counts[200]} new, {counts[304]} unchanged)")
 
 
+def interface(pid: int, port: int, home: Home) -> None:
+    """A program that asks for the state of runs, with a token: one connection, then four."""
+    from runner import passwords
+    from runner.store import Store
+
+    store, now, word = Store(os.path.join(home.folder, "runner.db")), datetime.now(timezone.utc), passwords.new_word("runner_")
+    with store.transaction():
+        store.accounts.add_user("bench", "viewer", (), "no password has this hash", now)
+        store.accounts.add_token("bench", passwords.digest(word), "", "viewer", (), now, "bench", now + timedelta(days=1))
+    names = [run.name for run in store.recent_runs(None, "success", 200)]
+    store.close()
+
+    def one(count: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        for number in range(count):
+            answer, _ = get(connection, f"/api/v1/runs/{names[number % len(names)]}", Authorization=f"Bearer {word}")
+            assert answer.status == 200, answer.status
+
+    one(50)
+    for connections in (1, 4):
+        before, begin = processor(pid), time.perf_counter()
+        threads = [threading.Thread(target=one, args=(ASKED // connections,)) for _ in range(connections)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took = time.perf_counter() - begin
+        print(f"/api/v1/runs/RUN, {connections} connection{'s' * (connections > 1)}: {ASKED / took:.0f} a second, {(processor(pid) - before) / ASKED * 1000:.2f} ms of processor each (wanted: 300 a second)")
+
+
 def main() -> None:
     pipelines, days = (int(sys.argv[1]), int(sys.argv[2])) if len(sys.argv) > 2 else (500, 90)
     with socket.create_server(("127.0.0.1", 0)) as found:
@@ -137,6 +167,7 @@ def main() -> None:
             home.runner("trigger", "watched", "--date", "2026-01-05")
             screens(child.pid, port)
             watch(child.pid, port, "/runs/watched@2026-01-05")
+            interface(child.pid, port, home)  # last: from then on the page asks everybody to sign in
             print(f"memory: the daemon alone {alone:.1f} MB, with the page {fresh:.1f} MB, after all of the above {memory(child.pid):.1f} MB")
         finally:
             home.runner("daemon", "stop", "--kill")
