@@ -11,11 +11,11 @@ from runner.shown import STATE_SIGNS
 def ticks(runs: Sequence[Mapping[str, Any]], said: Mapping[str, str]) -> str:
     """Links that lead from a page directly below the root; the title is said of those that did not go well. `said`: state -> words.
 
-    Tab passes them by, thousands as they are; the right arrow leads from the name of the pipeline into them.
+    The script lets Tab pass them by, thousands as they are; the right arrow leads from the name of the pipeline into them.
     """
     out = []
     for run in runs:
         state = run["state"]
         title = "" if state == "success" else f' title="{escape(run["label"])} {escape(said[state])}"'
-        out.append(f'<a class="s-{state}" href="r/{run["id"]}"{title} tabindex="-1">{STATE_SIGNS[state]}</a>')
+        out.append(f'<a class="s-{state}" href="r/{run["id"]}"{title}>{STATE_SIGNS[state]}</a>')
     return "".join(out)

@@ -12,7 +12,7 @@
     try {
       const headers = { "X-Part": "live" };
       if (etag) headers["If-None-Match"] = etag;
-      const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(20000) });
+      const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "error", signal: AbortSignal.timeout && AbortSignal.timeout(20000) });
       if (answer.status === 200) { const text = await answer.text(); etag = etag === null || replace(text) ? answer.headers.get("ETag") : ""; found(); }
       else if (answer.status === 304) found();
       else if (answer.status === 401) location.reload();  // signed out meanwhile: the answer leads to the door
@@ -40,6 +40,7 @@
     const target = path && path.reduce((at, place) => at && at.children[place], live);
     if (target) target.focus({ preventScroll: true });
     light();
+    pass();
     return true;
   }
   function way(element) { const out = []; for (let at = element; at !== live; at = at.parentNode) out.unshift([...at.parentNode.children].indexOf(at)); return out; }
@@ -52,6 +53,10 @@
     const at = event.target.closest("[data-step]"), step = at ? stepOf(at) : "";
     if (step !== lit) { lit = step; light(); }
   });
+
+  // ---- Tab goes from pipeline to pipeline; the arrows lead into the last runs of one
+  const pass = () => { for (const each of document.querySelectorAll(".ticks a")) each.tabIndex = -1; };
+  pass();
 
   // ---- from one error of a log to the next
   function jump(on) {
