@@ -66,6 +66,7 @@ def test_a_browser_does_every_act(house):  # noqa: F811
     trail = house.rows("SELECT act, actor, source, reason FROM audit WHERE actor = 'kim' AND act NOT LIKE 'sign%'")
     assert {row["act"] for row in trail} == set(ACTS) and {row["source"] for row in trail} == {"page"}
     assert [row["reason"] for row in trail if row["act"] == "mark"] == ["확인했음"]
+    assert house.run("waits@2026-01-05")["reason"] == "stopped by kim: too long" and house.run("acted@2026-01-07")["reason"] == "stopped by kim: enough"
     assert "a fault of the page" not in house.log()
     house.open()
     assert house.end(child) == 0
