@@ -14,7 +14,7 @@ from runner.cli import daemon, logs, planning, reading, running, table, triggeri
 from runner.cli.app import App
 from runner.cli.finding import LATEST
 from runner.cli.remote import Server, named
-from runner.errors import Conflict, NotFound, UsageError
+from runner.errors import Conflict, EnvironmentFault, NotFound, UsageError
 
 WAIT_SECONDS = 0.5
 HERE = ("check", "schema", "completion")  # they ask no daemon
@@ -106,7 +106,13 @@ def _next(app: App, server: Server, pipeline: str, count: int, after: Optional[s
 
 
 def _health(app: App, server: Server, as_json: bool) -> int:
-    return daemon.show_health(app, server.get("health"), as_json)
+    """Of one that does not answer a monitor hears the same as of one that is dead."""
+    try:
+        found = server.get("health")
+    except EnvironmentFault as error:
+        app.out_json({"state": "CRITICAL", "findings": [{"level": "CRITICAL", "text": error.message}]}) if as_json else app.out(f"RUNNER CRITICAL - {error.message}")
+        return 2
+    return daemon.show_health(app, found, as_json)
 
 
 # ---------------------------------------------------------------------------------------------------------------- logs

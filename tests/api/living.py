@@ -20,11 +20,13 @@ class Living:
         self.tokens = {}
         self.child = None
 
-    def start(self, **options):
+    def start(self, answers=True, **options):
+        """`answers`: by http, which is waited for."""
         if not self.tokens:
             self._accounts()
         self.child = self.house.daemon(env={"RUNNER_LISTEN": f"127.0.0.1:{self.port}"}, **options)
-        self.house.wait_for(lambda: ask(self.port, "/healthz"))
+        if answers:
+            self.house.wait_for(lambda: ask(self.port, "/healthz"))
         return self
 
     def _accounts(self):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from tests.api.living import Living
 from tests.api.site import PLAIN
+from tests.web.test_tls import certificate
 
 GOOD = "owner: team\ntags: [t]\ntimezone: Asia/Seoul\nschedule: '0 1 1 1 *'\nstart_date: 2025-01-01\ncatchup: none\nparams:\n  n: {type: integer, default: 1, description: 몇}\nsteps:\n" \
        "  - {id: a, bash: 'echo 하나 << params.n >>'}\n  - {id: b, needs: a, bash: 'echo two; exit << 3 if params.n == 13 else 0 >>'}\n"
@@ -146,3 +150,56 @@ def test_the_token_may_lie_in_a_file_that_nobody_else_reads(far):
 def test_what_is_not_there_is_said(far, server, words):
     code, out, err = from_afar(far, "list", RUNNER_SERVER=server.format(port=far.port))
     assert code in (2, 3) and words in err, err
+
+
+def test_a_monitor_hears_of_one_that_does_not_answer(far):
+    assert from_afar(far, "health", RUNNER_SERVER="http://127.0.0.1:1")[:2] == (2, "RUNNER CRITICAL - http://127.0.0.1:1 cannot be reached: Connection refused\n")
+
+
+def test_by_https_its_certificate_is_asked_for(tmp_path):
+    cert, key = certificate(tmp_path)
+    made = Living(tmp_path)
+    try:
+        made.house.pipeline("plain", PLAIN)
+        made.house.settings(f"page_certificate: {cert}\npage_key: {key}\n")
+        made.start(answers=False)
+        made.url = f"https://localhost:{made.port}"
+        made.house.wait_for(lambda: from_afar(made, "list", RUNNER_CA=cert)[0] == 0)
+        code, out, err = from_afar(made, "trigger", "plain", "--date", "2026-01-01", "--wait", RUNNER_CA=cert)
+        assert (code, out, err.count("in clear")) == (0, "plain@2026-01-01  queued\nplain@2026-01-01  success\n", 0)
+        code, _, err = from_afar(made, "list")
+        assert code == 3 and "not believed" in err and "RUNNER_CA" in err
+        code, _, err = from_afar(made, "list", RUNNER_CA=str(tmp_path / "none.pem"))
+        assert code == 3 and "none.pem" in err
+    finally:
+        made.close()
+
+
+class Lossy(socketserver.StreamRequestHandler):
+    """Hands a request on, and loses the answer to the first act."""
+
+    def handle(self):
+        head = b"".join(iter(self.rfile.readline, b"\r\n")) + b"\r\n"
+        length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0)
+        body = self.rfile.read(length)
+        with socket.create_connection(("127.0.0.1", self.server.behind), timeout=60) as behind:
+            behind.sendall(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + body)
+            answer = b"".join(iter(lambda: behind.recv(65536), b""))
+        if head.startswith(b"POST") and not self.server.lost:
+            self.server.lost = True
+            return
+        self.wfile.write(answer)
+
+
+def test_an_act_whose_answer_got_lost_is_done_once(far):
+    """With --new a second asking would make a second run: its key says that it is the same."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Lossy) as between:
+        between.behind, between.lost, between.daemon_threads = far.port, False, True
+        threading.Thread(target=between.serve_forever, daemon=True).start()
+        try:
+            before = len(far.house.rows("SELECT 1 FROM runs WHERE pipeline = 'plain'"))
+            code, out, err = from_afar(far, "trigger", "plain", "--date", "2026-05-01", "--new", RUNNER_SERVER=f"http://127.0.0.1:{between.server_address[1]}")
+            assert (code, between.lost) == (0, True), err
+            assert len(far.house.rows("SELECT 1 FROM runs WHERE pipeline = 'plain'")) == before + 1
+        finally:
+            between.shutdown()
