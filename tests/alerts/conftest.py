@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import socket
 import textwrap
-import threading
 
 import pytest
 
@@ -16,43 +14,29 @@ from runner.alerts.sender import Sender
 from runner.definitions import Definitions
 from runner.spec.check import Site, load_text
 from tests.conftest import FakeClock
+from tests.webserver import Quiet, WebServer
 
 
-class Web:
-    """A web server on loopback; `answers` are used up one by one, then 200."""
+class _Hook(Quiet):
+    def do_POST(self):
+        web = self.server
+        web.got.append((self.path, dict(self.headers), self.sent()))
+        status, text = web.answers.pop(0) if web.answers else (200, "ok")
+        self.answer(status, text.encode(), **({"Location": "/elsewhere"} if status in (301, 302) else {}))
+
+    do_PUT = do_GET = do_POST
+
+
+class Web(WebServer):
+    """`answers` are used up one by one, then 200."""
 
     def __init__(self):
         self.got, self.answers = [], []
-        web = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                web.got.append((self.path, dict(self.headers), raw))
-                status, text = web.answers.pop(0) if web.answers else (200, "ok")
-                body = text.encode()
-                self.send_response(status)
-                if status in (301, 302):
-                    self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_PUT = do_GET = do_POST
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        super().__init__(_Hook)
+        self.url += "/hook"
 
     def texts(self):
         return [json.loads(raw) for _, _, raw in self.got]
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 class Mute:

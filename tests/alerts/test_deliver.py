@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.server
 import json
 import os
 import threading
@@ -14,6 +13,7 @@ import pytest
 from runner.alerts import channels, deliver
 from runner.alerts.message import Message
 from runner.errors import RunnerError
+from tests.webserver import Quiet, WebServer
 
 TEXT = "고객 마트가 실패했습니다\n  << secret.token >>\n"
 FIELDS = {"pipeline": "mart", "log": 'say "no"\\\n\ttab', "reason": "exit 3"}
@@ -85,32 +85,24 @@ def test_a_server_that_says_nothing_or_is_not_there(send, mute):
 
 def test_a_server_that_drips_is_given_up_too(send, monkeypatch):
     """Each byte comes in time, the answer never ends."""
-    over = threading.Event()
-
-    class Drip(http.server.BaseHTTPRequestHandler):
+    class Drip(Quiet):
         def do_POST(self):
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
             try:
-                while not over.wait(0.02):
+                while not self.server.release.wait(0.02):
                     self.wfile.write(b".")
             except OSError:
                 pass
 
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Drip)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = WebServer(Drip)
     monkeypatch.setattr(deliver, "LONGEST", 0.5)
     try:
         began = time.monotonic()
         with pytest.raises(RunnerError, match="channel ops was not done within 0.5 s"):
-            send(f"webhook: {{url: 'http://127.0.0.1:{server.server_address[1]}/'}}")
+            send(f"webhook: {{url: '{server.url}'}}")
         assert time.monotonic() - began < 60  # pytest's own alarm would say the same, later
     finally:
-        over.set()
-        server.shutdown()
-        server.server_close()
+        server.close()
 
 
 @pytest.mark.parametrize("value", [CANARY, "k4nari line\\nbreak", "k4nari"])

@@ -10,33 +10,22 @@ import signal
 import socket
 import ssl
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from runner import steps
+from tests.webserver import Quiet, WebServer
 
 BIG = 40 << 20
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Quiet):
     protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def answer(self, status, data=b"", **headers):
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(data)), **{n.replace("_", "-"): v for n, v in headers.items()}}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
 
     def handle_any(self):
         url = urlsplit(self.path)
-        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        sent = self.sent()
         self.server.seen.append((self.command, self.path, dict(self.headers), sent))
         act = getattr(self, "do" + url.path.replace("/", "_"), None)
         if act:
@@ -103,25 +92,8 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(int(parse_qs(url.query)["code"][0]), Location=parse_qs(url.query)["to"][0])
 
 
-class Server:
-    def __init__(self, context=None):
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.http.seen, self.http.release = [], threading.Event()
-        if context:
-            self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
-        self.port = self.http.server_address[1]
-        self.url = f"{'https' if context else 'http'}://localhost:{self.port}"
-        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
-
-    @property
-    def seen(self):
-        return self.http.seen
-
-    def close(self):
-        self.http.release.set()
-        self.http.shutdown()
-        self.http.server_close()
+def Server(context=None):
+    return WebServer(Handler, context, "localhost", seen=[])
 
 
 @pytest.fixture

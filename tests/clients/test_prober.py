@@ -7,9 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -18,6 +16,7 @@ from runner.clients.probes import command, file, hdfs, partition
 from runner.clients.probes import http as http_probe
 from runner.clients.probes import sql as sql_probe
 from runner.executors import process
+from tests.webserver import Quiet, WebServer
 
 
 def look(path, memory=None, **probe):
@@ -153,25 +152,16 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path, monkeypatch):
 
 @pytest.fixture
 def web():
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self):
             if self.path.startswith("/echo"):
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(f"{self.path} {self.headers.get('Authorization')}".encode())
-                return
-            self.send_response(int(self.path.partition("?")[0].strip("/") or 200))
-            self.end_headers()
-            self.wfile.write("준비 done".encode())
+                self.answer(200, f"{self.path} {self.headers.get('Authorization')}".encode())
+            else:
+                self.answer(int(self.path.partition("?")[0].strip("/") or 200), "준비 done".encode())
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    server = WebServer(Handler)
+    yield server.url
+    server.close()
 
 
 def test_an_address(web, monkeypatch):

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 
+from tests.webserver import Quiet, WebServer
 
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
 
+class Handler(Quiet):
     def do_GET(self):
         self.server.asked.append(self.path)
         if self.path == "/hangs":
             self.server.release.wait(120)
             return
         busy = self.path == "/busy" and self.server.asked.count("/busy") < 3
-        self.send_response(503 if busy else 200)
-        self.end_headers()
-        self.wfile.write(b'{"id": "k-7"}')
+        self.answer(503 if busy else 200, b'{"id": "k-7"}')
 
 
 @pytest.fixture
 def server():
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.daemon_threads, made.asked, made.release = True, [], threading.Event()
-    made.url = f"http://127.0.0.1:{made.server_address[1]}"
-    threading.Thread(target=made.serve_forever, args=(0.05,), daemon=True).start()
+    made = WebServer(Handler, asked=[])
     yield made
-    made.release.set()
-    made.shutdown()
-    made.server_close()
+    made.close()
 
 
 def test_the_answer_reaches_the_next_step_and_a_busy_server_is_asked_again(runner, server):

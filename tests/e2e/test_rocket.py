@@ -7,10 +7,11 @@ import os
 import socket
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
 import pytest
+
+from tests.webserver import Quiet, WebServer
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 DAY = "2026-02-28"
@@ -18,10 +19,7 @@ RUN = f"rocket_launches@{DAY}"
 PICTURES = {f"/pictures/{name}": bytes([n]) * size for n, (name, size) in enumerate((("falcon.jpg", 5000), ("누리호.png", 70000), ("vega.jpeg", 1)))}
 
 
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
+class Handler(Quiet):
     def do_GET(self):
         with self.server.lock:
             self.server.asked.append(self.path)
@@ -30,24 +28,17 @@ class Handler(BaseHTTPRequestHandler):
         found = self.server.pages.get(self.path)
         if self.server.meet:  # each waits for another one, so that they are seen to be fetched side by side
             self.server.meet.wait()
-        self.send_response(200 if found is not None else 404)
-        self.send_header("Content-Length", str(len(found or b"")))
-        self.end_headers()
         with self.server.lock:
             self.server.now -= 1
-        self.wfile.write(found or b"")
+        self.answer(200 if found is not None else 404, found or b"")
 
 
 @pytest.fixture
 def web():
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.daemon_threads, made.lock, made.asked, made.now, made.most, made.meet = True, threading.Lock(), [], 0, 0, None
-    made.url = f"http://127.0.0.1:{made.server_address[1]}"
-    made.pages = {quote(path): data for path, data in PICTURES.items()}
-    threading.Thread(target=made.serve_forever, args=(0.05,), daemon=True).start()
+    pages = {quote(path): data for path, data in PICTURES.items()}
+    made = WebServer(Handler, lock=threading.Lock(), asked=[], now=0, most=0, meet=None, pages=pages)
     yield made
-    made.shutdown()
-    made.server_close()
+    made.close()
 
 
 @pytest.fixture

@@ -9,16 +9,15 @@ import os
 import re
 import shutil
 import subprocess
-import threading
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, urljoin
 
 import pytest
 
 from tests.e2e.daemons import House
 from tests.site.kdc import free_port
+from tests.webserver import Quiet, WebServer
 
 CANARY = "c4nary/Tok+en=7&\"'\\ü한"
 PASSWORD = "parola-8842-segreta"
@@ -49,28 +48,15 @@ House.secret = secret
 def echo():
     """A web server that answers with all it was sent."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
+    class Handler(Quiet):
         def do_POST(self):
-            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            seen.append((dict(self.headers), sent))
-            answer = json.dumps({"headers": dict(self.headers), "sent": sent}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            sent = self.sent().decode()
+            self.server.seen.append((dict(self.headers), sent))
+            self.answer(200, json.dumps({"headers": dict(self.headers), "sent": sent}).encode())
 
-    seen = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    server.seen = seen
+    server = WebServer(Handler, seen=[])
     yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    server.close()
 
 
 PRINTER = r"""
