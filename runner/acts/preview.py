@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -44,12 +43,13 @@ class Preview:
     refusal: Tuple[str, str] = ("", "")  # why it cannot be done, and what to do instead
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
+    loose: bool = False  # it is meant however far things have gone on meanwhile: who stops a run stops it
 
     @property
     def stamp(self) -> str:
         """The same as long as the same would happen: who confirms it later confirms what was shown."""
-        known = {name: value for name, value in asdict(self).items() if name not in ("commands", "warnings")}
-        return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode("utf-8", "surrogatepass")).hexdigest()[:20]
+        parts = (self.act, self.pipeline, self.runs, self.steps, self.params, self.left, self.changes, self.refusal, self.before, self.after)
+        return hashlib.sha256(repr(self.commands if self.loose else parts).encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
 def together(previews: Sequence[Preview]) -> Preview:

@@ -70,7 +70,7 @@ class Stopping:
                 warnings.append(f"{run.name} is being stopped already, by {run.stop_requested}; with force its teardown steps end too")
         nothing = f"backfill {self.asked.backfill} has ended already" if not self.runs else ""
         return Preview(
-            "stop", self.pipeline, (command(self.asked.words(), reason),), warnings=tuple(warnings), refusal=(nothing, ""),
+            "stop", self.pipeline, (command(self.asked.words(), reason),), warnings=tuple(warnings), refusal=(nothing, ""), loose=True,
             runs=tuple(PlannedRun(run.name, f"{run.date.logical:%Y-%m-%d}", run.date.due, run.state, "killed", _live(store, run), len(store.step_runs(run.id)))
                        for run in self.runs),
         )

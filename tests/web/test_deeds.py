@@ -373,3 +373,21 @@ def test_from_the_log_of_a_step_one_comes_to_its_rerun_and_mark_with_the_step_ch
     assert "/act/" not in mart.text("/runs/mart@2026-02-27/steps/clean"), "one that has not ended is not repeated"
     mart.sign_in("viewer")
     assert "/act/" not in mart.text("/runs/mart@2026-02-26/steps/clean")
+
+
+def test_a_run_is_stopped_however_far_it_has_gone_on_since_one_looked(mart):
+    run = mart.run("mart", "2026-02-25", {"extract": "running"}, "running")
+    address = "/runs/mart@2026-02-25/act/stop"
+    page = see(mart, address, reason="the source is wrong")
+    assert "extract" in page.split("<h1>")[1]
+    with mart.store.transaction():
+        mart.store.move("attempt", run.id, "running", "success", mart.clock.now(), step="extract", number=1)
+        mart.store.move("step", run.id, "running", "success", mart.clock.now(), step="extract")
+    assert mart.post(address, 303, go="do", **kept(page)).headers["Location"] == "/runs/mart@2026-02-25"
+    assert mart.store.run_by_id(run.id).stop_requested == "kim: the source is wrong"
+    again = kept(see(mart, address, reason="now", force="1"))
+    mart.post(address, 303, go="do", **again)
+    assert mart.store.run_by_id(run.id).stop_requested == "!kim: now"
+    with mart.store.transaction():
+        mart.store.move("run", run.id, "running", "killed", mart.clock.now())
+    assert "has ended already" in mart.post(address, 409, go="do", **{**again, "key": "another"}).text
