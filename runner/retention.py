@@ -32,6 +32,7 @@ REST = 3.0  # times as long as the lock was held it is left alone: a waiting wri
 SHORTEST_REST = 0.005  # seconds
 SMALL_LOG = 4096  # bytes: a block of the disk, of which compressing saves nothing
 SLACK_BYTES = 10**6  # free room inside the database that is left for what comes next
+TRAIL = timedelta(days=400)  # what people did is kept longer than what ran: a year's audit asks for it
 UNUSED = timedelta(days=1)  # so long a text that nothing refers to is kept: it may be about to be referred to
 MOVED = ".removed."
 BLOCK = 1024 * 1024
@@ -308,6 +309,8 @@ class Cleaning:
         if self._config.keep_days:
             with self._bite():
                 self._keeping.drop_empty_backfills(now - timedelta(days=self._config.keep_days))
+            with self._bite():
+                self._store.audit.prune(now - max(TRAIL, timedelta(days=self._config.keep_days)))
 
     def _give_back(self) -> None:
         before = left = self._keeping.free_bytes()

@@ -15,7 +15,7 @@ import jinja2
 
 from runner import __version__, shown
 from runner.errors import Conflict, EnvironmentFault, Forbidden, InvalidPipeline, NotFound, NotSignedIn, RunnerError, UsageError
-from runner.web import deeds, gate, language, markdown, metrics, pages, signin, write
+from runner.web import deeds, gate, language, markdown, metrics, pages, people, signin, write
 from runner.web.api import addresses, problems
 from runner.web.asked import desk, wants_json
 from runner.web.desk import Desk
@@ -53,6 +53,7 @@ def create_app(desk: Desk) -> flask.Flask:
     app.register_error_handler(Exception, _unexpected)
     app.add_url_rule("/static/<name>", "static_file", static_file)
     app.register_blueprint(signin.signin)
+    app.register_blueprint(people.people)
     app.register_blueprint(pages.pages)
     app.register_blueprint(deeds.deeds)
     addresses.register(app)

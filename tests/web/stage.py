@@ -156,10 +156,10 @@ class Web:
         assert answer.status_code == code, (answer.status_code, self.said[-1:] if answer.status_code == 500 else answer.text)
         return answer
 
-    def post(self, path, code=303, name="kim", client=None, headers=None, **fields):
+    def post(self, path, code=303, who="kim", client=None, headers=None, **fields):
         """A form as the page of who has signed in sends it."""
         answer = (client or self.client).post(
-            path, data={gate.FIELD: "the form of " + name, **fields}, headers={"Origin": "http://localhost", **(headers or {})}, environ_base=HERE)
+            path, data={gate.FIELD: "the form of " + who, **fields}, headers={"Origin": "http://localhost", **(headers or {})}, environ_base=HERE)
         assert answer.status_code == code, (answer.status_code, self.said[-1:] if answer.status_code == 500 else answer.text)
         return answer
 

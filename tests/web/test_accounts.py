@@ -247,6 +247,44 @@ def test_people_change_their_own_password_and_other_browsers_are_out(site):
     assert trail(site)[-4:] == ["user passwd", "sign-in refused", "sign-in", "sign-out elsewhere"]
 
 
+# ---------------------------------------------------------------------------------------------------------------- users
+
+
+def test_an_admin_looks_after_users_and_tokens_on_the_page(site):
+    site.sign_in("admin", name="root")
+    accounts.add_token(site.store, ME, site.clock.now(), "ci", "operate", 30, ["mart"])
+
+    def post(path, code=303, **fields):
+        return site.post(path, code, "root", **fields)
+
+    page = site.text("/users")
+    assert "kim" in page and "ci" in page and 'value="operator" selected' in page
+    post("/users", name="lee", role="viewer", tags="a, b", password=GOOD)
+    assert passwords.matches(GOOD, site.store.accounts.user("lee").password) and site.store.accounts.user("lee").tags == ("a", "b")
+    assert "too short" in post("/users", 400, name="han", role="viewer", password="short").text
+    assert "no role" in post("/users", 400, name="han", role="boss", password=GOOD).text
+    post("/users/lee", act="role", role="editor", tags="")
+    post("/users/kim", act="lock")
+    found = {user["name"]: user for user in site.json("/users.json")["users"]}
+    assert (found["lee"]["role"], found["lee"]["tags"]) == ("editor", []) and found["kim"]["locked_at"] and "password" not in str(found["kim"].keys())
+    post("/users/kim", act="unlock")
+    post("/users/lee", act="remove")
+    assert "nothing that is done" in post("/users/kim", 400, act="x").text
+    assert "own rights" in post("/users/root", 409, act="lock").text and site.store.accounts.user("root").locked_at is None
+    post("/users/nobody", 404, act="lock")
+    post("/tokens/ci")
+    assert site.store.accounts.tokens() == []
+    assert [(entry.act, entry.actor, entry.source) for entry in site.store.audit.rows(6)] == [
+        (act, "root", "page") for act in ("token revoke", "user remove", "user unlock", "user lock", "user role", "user add")]
+
+
+def test_who_is_no_admin_of_all_sees_no_users(site):
+    for role, tags in (("editor", []), ("admin", ["mart"])):
+        site.sign_in(role, tags)
+        site.get("/users", 403)
+        assert 'href="/users"' not in site.text("/pipelines")
+
+
 # --------------------------------------------------------------------------------------------------------------- tokens
 
 
