@@ -18,7 +18,7 @@ class Kdc:
     """`life`: seconds that its tickets hold."""
 
     def __init__(self, folder, life=8):
-        self.folder = folder
+        self.folder, self.realm = folder, REALM
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.conf = folder / "krb5.conf"

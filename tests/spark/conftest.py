@@ -13,7 +13,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.e2e.conftest import Shell
-from tests.spark.hadoop import Hdfs, Yarn
+from tests.site.kdc import MISSING, Kdc
+from tests.spark.hadoop import Hdfs, KerberisedYarn, Yarn
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "runner-spark"
@@ -103,6 +104,21 @@ def two_managers(tmp_path, spark):
     folder.mkdir()
     with running(Yarn(folder, hadoop_jars("RUNNER_TEST_YARN", "yarn"), managers=("rm1", "rm2"))) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def guarded(tmp_path, spark):
+    """A ResourceManager and a NodeManager that want to know who asks."""
+    if MISSING or not shutil.which("curl"):
+        pytest.skip(MISSING or "no curl")
+    jars, folder = hadoop_jars("RUNNER_TEST_YARN", "yarn"), tmp_path / "yarn"
+    folder.mkdir()
+    kdc = Kdc(tmp_path / "kdc", life=3000).start()
+    try:
+        with running(KerberisedYarn(folder, jars, kdc)) as cluster:
+            yield cluster
+    finally:
+        kdc.stop()
 
 
 @pytest.fixture(scope="session")

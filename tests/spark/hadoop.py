@@ -34,7 +34,7 @@ class Hadoop:
     def __init__(self, folder, jars, settings):
         self.folder, self.conf, self.jars = folder, folder / "conf", jars
         self.settings = {"hadoop.tmp.dir": folder / "tmp", **settings}
-        self.processes = {}
+        self.processes, self.java = {}, ()
         self.conf.mkdir()
         self.write(self.conf, self.settings)
 
@@ -47,7 +47,7 @@ class Hadoop:
     def words(self, main, conf=None):
         opens = ("--add-opens", "java.base/java.lang=ALL-UNNAMED") if b"1.8" not in subprocess.run(
             ["java", "-version"], stderr=subprocess.PIPE).stderr else ()
-        return ["java", "-Xmx400m", "-XX:+UseSerialGC", *opens, "-cp", f"{conf or self.conf}:{self.jars}/*", main]
+        return ["java", "-Xmx400m", "-XX:+UseSerialGC", *self.java, *opens, "-cp", f"{conf or self.conf}:{self.jars}/*", main]
 
     def begin(self, name, main, *words):
         with open(self.folder / f"{name}.log", "ab") as log:
@@ -167,6 +167,37 @@ class Yarn(Hadoop):
         client = "org.apache.hadoop.yarn.client.cli."
         return self.tool(folder / "yarn", 'case $1 in application) exec {app} "$@" ;; logs) shift; exec {logs} "$@" ;; esac\n',
                          app=(client + "ApplicationCLI", conf), logs=(client + "LogsCLI", conf))
+
+
+class KerberisedYarn(Yarn):
+    """Each call of a procedure wants a ticket, and the web address SPNEGO."""
+
+    def __init__(self, folder, jars, kdc):
+        self.kdc = kdc
+        super().__init__(folder, jars)
+        self.java = (f"-Djava.security.krb5.conf={kdc.conf}",)
+        self.url = self.url.replace("127.0.0.1", "localhost")
+        self.keytab = kdc.keytab("etl")
+        (folder / "signature").write_text("of the cookies of this test\n")
+        (folder / "signature").chmod(0o600)
+        realm = kdc.realm
+        self.settings.update({
+            "hadoop.security.authentication": "kerberos", "hadoop.security.auth_to_local": f"RULE:[2:$1@$0](.*@{realm})s/@.*// DEFAULT",
+            "yarn.resourcemanager.principal": f"rm/localhost@{realm}", "yarn.resourcemanager.keytab": kdc.keytab("rm/localhost"),
+            "yarn.nodemanager.principal": f"nm/localhost@{realm}", "yarn.nodemanager.keytab": kdc.keytab("nm/localhost"),
+            "hadoop.http.filter.initializers": "org.apache.hadoop.security.AuthenticationFilterInitializer", "hadoop.http.authentication.type": "kerberos",
+            "hadoop.http.authentication.kerberos.principal": f"HTTP/localhost@{realm}", "hadoop.http.authentication.kerberos.keytab": kdc.keytab("HTTP/localhost"),
+            "yarn.resourcemanager.webapp.spnego-principal": f"HTTP/localhost@{realm}",
+            "yarn.resourcemanager.webapp.spnego-keytab-file": str(kdc.folder / "HTTP_localhost.keytab"),
+            "hadoop.http.authentication.signature.secret.file": folder / "signature",
+        })
+        self.write(self.conf, self.settings)
+
+    def ask(self, path):
+        """As a person does it: with a ticket, by curl."""
+        env = {**os.environ, **self.kdc.env, "KRB5CCNAME": f"FILE:{self.folder}/ccache"}
+        subprocess.run(["kinit", "-kt", self.keytab, "etl"], env=env, check=True)
+        return subprocess.run(["curl", "-s", "--noproxy", "*", "--negotiate", "-u", ":", self.url + path], env=env, stdout=subprocess.PIPE).stdout.decode("utf-8", "replace")
 
 
 class Hdfs(Hadoop):

@@ -68,7 +68,7 @@ class Bench:
 
     def client(self):
         """The pid of the client, which is not its wrapper."""
-        [pid] = [pid for pid, words in processes(f"{self.shell.home}/runs/night/2026-11-20/mart.") if b"start.py" in words and b"wrapper.sh" not in words
+        [pid] = [pid for pid, words in processes(f"{self.shell.home}/runs/night/2026-11-20/mart.") if b"start.py" in words and b"wrapper.sh" not in words and b"attendant.py" not in words
                  and b"SparkSubmit" not in words]
         return pid
 
@@ -293,3 +293,33 @@ def test_a_standby_sends_on_to_the_active_one(pair):
     pair.shell("stop", "night@2026-11-20")
     pair.ended(run, 1)
     assert not pair.apps(LIVE) and len(pair.apps()) == 1 and "has ended, YARN says so" in pair.log(2)
+
+
+# ------------------------------------------------------------------------------------------------------- Kerberos
+
+
+def test_where_kerberos_guards_it_the_yarn_command_asks_with_the_ticket_of_the_step(shell, guarded, tmp_path):
+    """The web address wants SPNEGO and says 401; the command has the ticket that the step got. Adopted after a kill -9, then stopped, and seen dead."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    guarded.command(tools, guarded.conf)
+    bench = Bench(shell, guarded)
+    shell.env.update(guarded.kdc.env, PATH=f"{tools}:{guarded.kdc.env['PATH']}", JAVA_TOOL_OPTIONS=guarded.java[0], KRB5CCNAME=f"FILE:{tmp_path}/none")
+    bench.write(retries=1, principal="etl", keytab=guarded.keytab)
+    text = json.loads((shell.folder / "night.yaml").read_text())
+    for place in ("spark.yarn.appMasterEnv", "spark.executorEnv"):
+        text["steps"][0]["spark-submit"]["conf"][f"{place}.JAVA_TOOL_OPTIONS"] = guarded.java[0]
+    text["steps"][0]["kerberos"] = {"principal": "etl", "keytab": guarded.keytab}
+    shell.write("night.yaml", json.dumps(text))
+    try:
+        run = bench.begin()
+        bench.wait_began()
+        os.kill(bench.client(), signal.SIGKILL)
+        bench.wait_log("submits nothing", attempt=2)
+        assert len(bench.apps()) == 1 and bench.apps()[0]["user"] == "etl"
+        bench.shell("stop", "night@2026-11-20")
+        bench.ended(run, 1)
+        assert not bench.apps(LIVE) and "has ended, YARN says so" in bench.log(2) and len(bench.apps()) == 1
+    finally:
+        for pid, _ in processes(str(shell.folder / "home")):
+            os.kill(pid, signal.SIGKILL)
