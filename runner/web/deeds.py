@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import flask
 
 from runner import acts
-from runner.errors import InvalidPipeline, RunnerError
+from runner.errors import EnvironmentFault, InvalidPipeline, RunnerError
 from runner.spec.report import brief_place
 from runner.web import gate
 from runner.web.asked import desk
@@ -61,6 +61,8 @@ def _page(of: str, name: str, act: str) -> Any:
             order = _Order(form, subject, given)
         except Wrong as wrong:
             return _form(form, subject, given, wrong.faults, 422)
+        except EnvironmentFault:
+            raise
         except RunnerError as error:
             return _form(form, subject, given, {"": _told(error)}, 409)
     if given.values.get("go") == "do" and not order.preview.refusal[0]:
@@ -103,6 +105,8 @@ def _do(form: Form, subject: Subject, order: _Order, given: Given) -> Any:
         for ready in order.ready:
             if hasattr(ready, "ring"):
                 ready.ring(store)
+    except EnvironmentFault:
+        raise
     except RunnerError as error:
         before = store.answers.get(_caller(), key)
         if before is not None:
@@ -136,7 +140,8 @@ def _form(form: Form, subject: Subject, given: Given, faults: Optional[Dict[str,
         fields = fields_of(form, subject, given)
     except InvalidPipeline as error:
         fields, faults, status = [], {"": _told(error)}, 422
-    return _answer("form.html", form, subject, status, fields=fields, faults=faults, left=[fault for name, fault in faults.items() if name not in {each.name for each in fields}])
+    return _answer("form.html", form, subject, status, fields=fields, faults=faults, first=next((each.name for each in fields if each.name in faults), ""),
+                   left=[fault for name, fault in faults.items() if name not in {each.name for each in fields}])
 
 
 def _shown(form: Form, subject: Subject, order: _Order, given: Given, changed: bool = False) -> Any:

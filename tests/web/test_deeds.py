@@ -236,6 +236,7 @@ def test_what_is_wrong_is_said_beside_each_field_and_nothing_that_was_typed_is_l
     for name, said in (("rows", "is more than 100"), ("rate", "is not a number"), ("day", "is not a date"), ("more", "is no JSON object"), ("name", "has no default")):
         assert re.search(rf'name="param.{name}".*?<b class="bad" role="alert">{said}', page, re.S), name
         assert re.search(rf'name="param.{name}"[^>]*aria-describedby="(\w+)"[^>]*aria-invalid="true"', page), name
+    assert page.count("autofocus") == 1 and re.search(r'name="date"[^>]* autofocus', page), "where one goes on"
     assert "x\ny &lt;b&gt;" in page and "31.12.2026" in page and 'value="1000"' in page and "한글 &#34;why&#34;" in page and '<option value="US" selected>' in page
     assert re.search(r'value="load" checked', page) and page.count('role="alert">') >= 6
     assert not mart.store.recent_runs("typed", None, 5)
@@ -391,3 +392,27 @@ def test_a_run_is_stopped_however_far_it_has_gone_on_since_one_looked(mart):
     with mart.store.transaction():
         mart.store.move("run", run.id, "running", "killed", mart.clock.now())
     assert "has ended already" in mart.post(address, 409, go="do", **{**again, "key": "another"}).text
+
+
+def test_who_never_got_the_answer_and_sends_it_again_is_led_to_what_was_done(mart, monkeypatch):
+    shown = kept(see(mart, "/pipelines/mart/act/trigger", date="2026-02-26", new="1"))
+
+    def die(own):
+        raise RuntimeError("killed between the commit and the answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("runner.acts.ring", die)
+        mart.post("/pipelines/mart/act/trigger", 500, go="do", **shown)
+    assert mart.post("/pipelines/mart/act/trigger", 303, go="do", **shown).headers["Location"] == "/runs/mart@2026-02-26%232"
+    assert [run.number for run in mart.store.runs_of("mart", mart.failed.date.due)] == [0, 1]
+
+
+def test_a_disk_that_is_full_is_no_fault_of_who_asks(mart, monkeypatch):
+    from runner.errors import EnvironmentFault
+
+    shown = kept(see(mart, "/pipelines/mart/act/pause", reason="x"))
+    with monkeypatch.context() as patched:
+        patched.setattr(mart.desk, "acting_store", lambda: (_ for _ in ()).throw(EnvironmentFault("runner.db: the disk is full", "free some space")))
+        assert "free some space" in mart.post("/pipelines/mart/act/pause", 503, go="do", **shown).text
+    assert mart.store.pipelines.get("mart").paused_by is None
+    mart.post("/pipelines/mart/act/pause", 303, go="do", **shown)
