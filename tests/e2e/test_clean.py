@@ -104,6 +104,10 @@ def test_old_runs_go_with_rows_and_folders_the_last_stays(mart):
     assert look(mart, "SELECT DISTINCT run_id FROM transitions UNION SELECT run_id FROM attempts UNION SELECT run_id FROM step_runs") == [(4,)]
     assert "good" in mart("db", "check").stdout
     assert mart.json("clean")["freed_bytes"] == 0
+    for days in (399, 401):  # the trail outlives the runs, by a year and a month
+        change(mart, "INSERT INTO audit (at, actor, source, act) VALUES (?, 'kim', 'cli', ?)", to_text(Clock().now() - timedelta(days=days)), f"ago {days}")
+    mart("clean")
+    assert look(mart, "SELECT act FROM audit WHERE act LIKE 'ago%'") == [("ago 399",)]
     mart("run", "mart.yaml", "--date", DAYS[0], "-q")  # the date can run again, from its first attempt
     assert mart("logs", "mart@2026-01-01", "extract", "--attempt", "1", "-n", "1").stdout == "2026-01-01 line 2000\n"
 

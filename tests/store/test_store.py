@@ -179,6 +179,7 @@ def test_an_older_database_is_upgraded_by_command_with_a_copy_and_its_data(tmp_p
     run = store.run("mart@2026-02-28")
     assert (run.id, run.params, run.lane, run.backfill) == (7, {"region": "서울"}, 0, None)
     assert [row.state for row in store.step_runs(7)] == ["success"] and store.last_run_of("mart").id == 7
+    assert not store.accounts.any() and store.audit.rows(9) == []
     with sqlite3.connect(copy) as connection:
         assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
 
