@@ -105,6 +105,16 @@ def test_a_browser_walks_through_every_screen(house):
     found = json.loads(out)
     assert found["trouble"] == [], "\n".join(dict.fromkeys(found["trouble"]))
     assert not order["axe"] or found["axe"] == len(screens) * 5, "axe-core looked at each screen in each look"
+    house("user", "add", "kim", "--role", "admin", "--password-stdin", stdin="correct horse battery\n")
+    live, run = "/pipelines/live/act/", f"/runs/{failed}/act/"
+    order.update(name="kim", password="correct horse battery", signed={
+        **{name: screens[name] for name in ("today", "pipelines", "pipeline", "run", "log", "operations")}, "account": "/account", "users": "/users",
+        **{act: live + act for act in ("trigger", "backfill", "pause", "hold")}, **{act: run + act for act in ("rerun", "mark")},
+    })
+    done = subprocess.run([PYTHON, os.path.join(HERE, "walk.py"), json.dumps(order)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    behind = json.loads(done.stdout)
+    assert behind["trouble"] == [], "\n".join(dict.fromkeys(behind["trouble"]))
     assert all(sent < 300_000 for _, sent, _ in found["timing"].values()), found["timing"]
     assert "a fault of the page" not in house.log()
     assert house.end(child) == 0
