@@ -112,6 +112,29 @@ def make_date(text="2026-02-28"):
 
 
 @pytest.fixture
+def make_mail_server():
+    """Makes mail servers, as many as wanted: MailServer's arguments."""
+    pytest.importorskip("aiosmtpd", reason="aiosmtpd is in vendor-wheels/tests: use ./tests/run")
+    from tests.clients.mailserver import MailServer
+
+    made = []
+
+    def make(*args, **options):
+        made.append(MailServer(*args, **options))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def mail_server(make_mail_server):
+    """One that takes every mail, on loopback."""
+    return make_mail_server()
+
+
+@pytest.fixture
 def clock():
     return FakeClock()
 

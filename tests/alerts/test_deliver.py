@@ -138,16 +138,6 @@ def test_a_secret_that_is_not_there_is_named(send, web):
 # ---------------------------------------------------------------------------------------------------------------- smtp
 
 
-@pytest.fixture
-def mail_server():
-    pytest.importorskip("aiosmtpd", reason="aiosmtpd is in vendor-wheels/tests: use ./tests/run")
-    from tests.clients.mailserver import MailServer
-
-    server = MailServer()
-    yield server
-    server.close()
-
-
 def test_a_mail_in_hangul_with_an_id_that_stays(send, mail_server):
     body = f"smtp: {{host: 127.0.0.1, port: {mail_server.port}, tls: none, from: runner@example.com, to: [kim@example.com, lee@example.com]}}"
     assert send(body) == "127.0.0.1 took it for kim@example.com, lee@example.com"

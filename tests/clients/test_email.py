@@ -8,22 +8,10 @@ import pytest
 
 from runner import steps
 
-pytest.importorskip("aiosmtpd", reason="aiosmtpd is in vendor-wheels/tests: use ./tests/run")
-
-from tests.clients.mailserver import MailServer  # noqa: E402
-
 
 @pytest.fixture
-def serve(authority):
-    made = []
-
-    def go(tls="none", **options):
-        made.append(MailServer(tls, authority, **options))
-        return made[-1]
-
-    yield go
-    for server in made:
-        server.close()
+def serve(authority, make_mail_server):
+    return lambda tls="none", **options: make_mail_server(tls, authority, **options)
 
 
 @pytest.fixture

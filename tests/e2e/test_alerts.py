@@ -59,21 +59,14 @@ def trigger(house, name, day="2026-01-02", **options):
 # ----------------------------------------------------------------------------------------------------------- the daemon
 
 
-def test_a_mail_says_what_happened_and_its_command_repairs_it(house):
-    pytest.importorskip("aiosmtpd", reason="aiosmtpd is in vendor-wheels/tests: use ./tests/run")
-    from tests.clients.mailserver import MailServer
-
-    server = MailServer()
-    try:
-        smtp = f"{{host: 127.0.0.1, port: {server.port}, tls: none, from: runner@example.com, to: kim@example.com}}"
-        alerts(house, f"channels:\n  ops: {{smtp: {smtp}}}\ndefault: {{on_failure: [ops]}}\n")
-        house.pipeline("고객", f"owner: 김철수\nsteps:\n  - {{id: 적재, bash: 'echo 시작; test -e {house.folder}/data || {{ echo 파일이 없습니다; exit 3; }}'}}\n")
-        house.daemon()
-        trigger(house, "고객")
-        house.wait_for(lambda: server.received)
-    finally:
-        server.close()
-    (mail,) = server.received
+def test_a_mail_says_what_happened_and_its_command_repairs_it(house, mail_server):
+    smtp = f"{{host: 127.0.0.1, port: {mail_server.port}, tls: none, from: runner@example.com, to: kim@example.com}}"
+    alerts(house, f"channels:\n  ops: {{smtp: {smtp}}}\ndefault: {{on_failure: [ops]}}\n")
+    house.pipeline("고객", f"owner: 김철수\nsteps:\n  - {{id: 적재, bash: 'echo 시작; test -e {house.folder}/data || {{ echo 파일이 없습니다; exit 3; }}'}}\n")
+    house.daemon()
+    trigger(house, "고객")
+    house.wait_for(lambda: mail_server.received)
+    (mail,) = mail_server.received
     text = mail.get_content().replace("\r\n", "\n")
     assert mail["Subject"] == "[runner] FAILED 고객@2026-01-02 step 적재 (exit 3)" and "  시작\n  파일이 없습니다\n" in text and "owner      김철수" in text
     (house.folder / "data").touch()

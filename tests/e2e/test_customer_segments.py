@@ -30,16 +30,11 @@ pytestmark = pytest.mark.timeout(SECONDS + 100)
 
 
 @pytest.fixture
-def mails(runner):
-    pytest.importorskip("aiosmtpd", reason="aiosmtpd is in vendor-wheels/tests: use ./tests/run")
-    from tests.clients.mailserver import MailServer
-
-    server = MailServer()
-    path = runner.write("home/connections.yaml", f"mail: {{type: smtp, host: 127.0.0.1, port: {server.port}, tls: none, from: night@example.com}}\n")
+def mails(runner, mail_server):
+    path = runner.write("home/connections.yaml", f"mail: {{type: smtp, host: 127.0.0.1, port: {mail_server.port}, tls: none, from: night@example.com}}\n")
     path.chmod(0o600)
     runner.home.chmod(0o700)
-    yield server.received
-    server.close()
+    return mail_server.received
 
 
 @pytest.fixture

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 
-pytest.importorskip("aiosmtpd", reason="aiosmtpd is in vendor-wheels/tests: use ./tests/run")
-
-from tests.clients.mailserver import MailServer  # noqa: E402
-
-
-@pytest.fixture
-def server():
-    made = MailServer()
-    yield made
-    made.close()
-
-
-def test_the_report_of_a_step_is_mailed_with_the_date_of_the_run(runner, server):
+def test_the_report_of_a_step_is_mailed_with_the_date_of_the_run(runner, mail_server):
     runner.home.mkdir()
     site = runner.home / "connections.yaml"
-    site.write_text(f"mail: {{type: smtp, host: 127.0.0.1, port: {server.port}, tls: none, from: 야간 <etl@example.com>}}\n", encoding="utf-8")
+    site.write_text(f"mail: {{type: smtp, host: 127.0.0.1, port: {mail_server.port}, tls: none, from: 야간 <etl@example.com>}}\n", encoding="utf-8")
     site.chmod(0o600)
     runner.write("mart.yaml", """
         steps:
@@ -30,16 +17,16 @@ def test_the_report_of_a_step_is_mailed_with_the_date_of_the_run(runner, server)
           - {id: after, needs: tell, bash: "echo << outputs.tell.receivers >>"}
     """)
     runner("run", "mart.yaml", "--date", "2026-02-28")
-    (mail,) = server.received
+    (mail,) = mail_server.received
     assert mail["Subject"] == "고객 마트 2026-02-28" and mail.get_body().get_content().strip() == "3 rows"
     assert [(part.get_filename(), part.get_content()) for part in mail.iter_attachments()] == [("결과-2026-02-28.csv", "고객,점수\n")]
 
 
-def test_a_server_that_is_away_fails_the_step_and_says_so(runner, server):
-    server.close()
+def test_a_server_that_is_away_fails_the_step_and_says_so(runner, mail_server):
+    mail_server.close()
     runner.home.mkdir()
     site = runner.home / "connections.yaml"
-    site.write_text(f"mail: {{type: smtp, host: 127.0.0.1, port: {server.port}, tls: none, from: etl@example.com}}\n", encoding="utf-8")
+    site.write_text(f"mail: {{type: smtp, host: 127.0.0.1, port: {mail_server.port}, tls: none, from: etl@example.com}}\n", encoding="utf-8")
     site.chmod(0o600)
     runner.write("mart.yaml", """
         steps:

@@ -57,14 +57,9 @@ def ticket(site, kdc):
 
 
 @pytest.fixture
-def mails(site):
-    pytest.importorskip("aiosmtpd", reason="aiosmtpd is in vendor-wheels/tests: use ./tests/run")
-    from tests.clients.mailserver import MailServer
-
-    server = MailServer()
-    connections(site, f"mail: {{type: smtp, host: 127.0.0.1, port: {server.port}, tls: none, from: night@example.com}}")
-    yield server.received
-    server.close()
+def mails(site, mail_server):
+    connections(site, f"mail: {{type: smtp, host: 127.0.0.1, port: {mail_server.port}, tls: none, from: night@example.com}}")
+    return mail_server.received
 
 
 def ssh_connection(site, server, name):

@@ -214,18 +214,9 @@ def crawl(port):
     return answers
 
 
-@pytest.fixture
-def mail():
-    pytest.importorskip("aiosmtpd", reason="aiosmtpd is in vendor-wheels/tests: use ./tests/run")
-    from tests.clients.mailserver import MailServer
-
-    made = MailServer(users={"ops": PASSWORD})
-    yield made
-    made.close()
-
-
-def test_no_canary_is_found_anywhere(house, echo, mail):
+def test_no_canary_is_found_anywhere(house, echo, make_mail_server):
     """Under a daemon: the disk, what the commands print, what the page answers, mails and alerts, the arguments and environments of all processes."""
+    mail = make_mail_server(users={"ops": PASSWORD})
     path = pipeline(house, echo)
     path.write_text(path.read_text().replace("allow_failure: true", "allow_failure: true\n    on_failure: [ops, post]"))
     os.chmod(house.write("home/alerts.yaml", f"""

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# spark-submit against a real ResourceManager and NodeManager on this machine, and against a pair of ResourceManagers: tests/spark/yarn.sh [pytest arguments]
-# About six minutes; wants java, mvn and 4 GB of free memory.
+# spark-submit against a real ResourceManager and NodeManager on this machine, a pair of ResourceManagers, and one behind Kerberos: tests/spark/yarn.sh [pytest arguments]
+# About nine minutes; wants java, mvn and 4 GB of free memory.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 "$here/fetch.sh" --hadoop
