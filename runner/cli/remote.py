@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from runner import __version__, errors, model
 
 ROOT = "/api/v1"
-SECONDS = 60.0  # for an answer
+SECONDS, CONNECT_SECONDS = 60.0, 10.0  # for an answer; to be reached at all
 TRIES = 3  # of a request whose answer got lost, or that came too often
 LONGEST_WAIT = 10.0
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -82,14 +82,11 @@ class Server:
         for left in reversed(range(TRIES)):
             try:
                 status, found, raw_data = self._send(method, address, data, headers)
-            except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+            except (http.client.HTTPException, OSError) as error:
                 self.close()
-                if not left or isinstance(error, ConnectionRefusedError):
+                if not left:
                     raise self._unreachable(error) from None
                 continue
-            except OSError as error:
-                self.close()
-                raise self._unreachable(error) from None
             if status != 429 or not left:
                 break
             self._sleep(min(float(found.get("Retry-After") or 1), LONGEST_WAIT))
@@ -97,7 +94,13 @@ class Server:
 
     def _send(self, method: str, address: str, data: Optional[bytes], headers: Mapping[str, str]):
         if self._connection is None:
-            self._connection = self._open()
+            connection = self._open()
+            try:
+                connection.connect()
+            except OSError as error:  # nothing was asked yet
+                raise self._unreachable(error) from None
+            connection.sock.settimeout(SECONDS)
+            self._connection = connection
         self._connection.request(method, address, data, dict(headers))
         answer = self._connection.getresponse()
         return answer.status, answer.headers, answer.read()
@@ -105,12 +108,12 @@ class Server:
     def _open(self) -> http.client.HTTPConnection:
         host, port = str(self._parts.hostname), self._parts.port
         if self._parts.scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=SECONDS)
+            return http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)
         try:
             context = ssl.create_default_context(cafile=self._ca or None)
         except OSError as error:
             raise errors.EnvironmentFault(f"RUNNER_CA={self._ca}: {error.strerror or error}", "give the path of the site's certificate authority, in PEM") from None
-        return http.client.HTTPSConnection(host, port, timeout=SECONDS, context=context)
+        return http.client.HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=context)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -139,8 +142,8 @@ class Server:
     def _unreachable(self, error: Exception) -> errors.EnvironmentFault:
         if isinstance(error, ssl.SSLCertVerificationError):
             return errors.EnvironmentFault(f"{self.url}: its certificate is not believed: {error.verify_message}", "give the site's certificate authority: export RUNNER_CA=/path/ca.pem")
-        if isinstance(error, ssl.SSLError):
-            return errors.EnvironmentFault(f"{self.url}: no TLS there: {error.reason}", "is it http:// and not https://?")
+        if isinstance(error, ssl.SSLError) or isinstance(error, TimeoutError) and self._parts.scheme == "https":
+            return errors.EnvironmentFault(f"{self.url}: no TLS there: {getattr(error, 'reason', '') or error}", "is it http:// and not https://?")
         words = getattr(error, "strerror", "") or str(error) or type(error).__name__
         return errors.EnvironmentFault(f"{self.url} cannot be reached: {words}", "is a daemon started there with --listen?")
 

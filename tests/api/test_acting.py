@@ -157,6 +157,7 @@ def test_who_may_only_look_does_nothing(ready, path, body):
     before = rows(ready)
     assert "operator" in ready.refused("POST", path, 403, "forbidden", body, token="look")["detail"]
     ready.refused("POST", path + "?dry_run=true", 403, "forbidden", body, token="look")
+    ready.refused("POST", path, 403, "forbidden", {"nonsense": 1}, token="look")  # before anything of it is looked at
     assert rows(ready) == before
 
 
