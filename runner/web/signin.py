@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import unicodedata
 from typing import Any, Optional, Tuple
+from zoneinfo import ZoneInfo
 
 import flask
 
@@ -15,6 +16,7 @@ from runner.web import gate
 from runner.web.asked import back_to, desk, wants_json
 from runner.web.desk import Desk
 from runner.web.throttle import Throttle
+from runner.web.views import common
 
 signin = flask.Blueprint("signin", __name__)
 LOOKING = 2  # sign-ins whose password is looked at, or waits for that: the other threads stay free for who is signed in
@@ -178,9 +180,12 @@ def account() -> Any:
         except UsageError as error:
             said, status = f"{error.message}: {error.hint}", 400
     store = desk().store()
-    tokens = [token for token in store.accounts.tokens() if token.user == session.user]
+    zone = ZoneInfo(desk().config.timezone)
+    sessions = [each._replace(used_at=common.local(each.used_at, zone)) for each in store.accounts.sessions(session.user)]
+    tokens = [each._replace(ends_at=common.local(each.ends_at, zone), used_at=common.local(each.used_at, zone) if each.used_at else None)
+              for each in store.accounts.tokens() if each.user == session.user]
     return flask.render_template(
-        "account.html", viewer=flask.g.viewer, sessions=store.accounts.sessions(session.user), own=session.hash, tokens=tokens,
+        "account.html", viewer=flask.g.viewer, sessions=sessions, own=session.hash, tokens=tokens,
         scope=accounts.scope_of, shortest=passwords.SHORTEST, said=said, done=flask.request.args.get("done", "")), status
 
 

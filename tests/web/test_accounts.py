@@ -230,6 +230,7 @@ def test_people_change_their_own_password_and_other_browsers_are_out(site):
     mine = site.client.get_cookie(gate.cookie_name(site.desk)).value
     ours = {gate.FIELD: form[passwords.digest(mine)], "act": "password"}
     assert "kim" in site.text("/account") and "127.0.0.1" in site.text("/account")
+    assert "23:50" in site.text("/account"), "as it is in Seoul, where the site is"
 
     def change(old, new, again):
         return site.client.post("/account", data={**ours, "old": old, "new": new, "again": again}, environ_base=HERE)
