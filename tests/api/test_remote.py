@@ -26,9 +26,10 @@ def far(tmp_path_factory):
     made.house.pipeline("mart", GOOD)
     made.house.pipeline("plain", PLAIN)
     made.house.pipeline("bad", "steps: [{id: a, bsh: x}]\n")
-    made.start()
-    yield made
-    made.close()
+    try:
+        yield made.start()
+    finally:
+        made.close()
 
 
 def from_afar(far, *words, scope="operate", **env):
