@@ -81,7 +81,7 @@ def log_file(name: str, step: str) -> Any:
     path = logtail.place_of(os.path.join(attempt.folder, "log")) if attempt else ""
     if not os.path.exists(path):
         flask.abort(404)
-    kind = "application/gzip" if path.endswith(".gz") else "text/plain; charset=utf-8"
+    kind = "application/gzip" if path.endswith(".gz") else "text/plain"
     return flask.send_file(path, mimetype=kind, as_attachment=True, download_name=f"{name}.{step}.{attempt.number}.{os.path.basename(path)}", conditional=True, etag=False)
 
 

@@ -7,7 +7,6 @@ from typing import Any, Dict, Mapping
 from urllib.parse import urlencode
 
 import flask
-from werkzeug.exceptions import HTTPException
 
 from runner.errors import EnvironmentFault, RunnerError
 from runner.web.api import acting, fields, problems
@@ -31,10 +30,10 @@ def answer(operation: Operation, limits: Limits, names: Mapping[str, Any]) -> fl
         if isinstance(error, EnvironmentFault):
             own.drop()
         return problems.answer(error)
-    except HTTPException as error:  # Flask could not read the request
-        kind = "too-large" if error.code == 413 else "wrong-request"
-        return problems.answer(Refused(kind, error.name.lower()))
     except Exception as error:  # noqa: BLE001 - a program gets an answer, the daemon's log the details
+        code, name = getattr(error, "code", None), getattr(error, "name", "")
+        if isinstance(code, int) and 400 <= code < 500 and name:  # one of Flask's, which could not read the request
+            return problems.answer(Refused("too-large" if code == 413 else "wrong-request", name.lower()))
         own.drop()
         own.say(f"a fault of the interface: {flask.request.method} {flask.request.path}: {error!r}\n{traceback.format_exc().rstrip()}")
         return problems.answer(Refused("fault", "this is a fault of runner itself", "the details are in daemon.log"))
