@@ -36,7 +36,7 @@ END;
 CREATE TRIGGER count_begun AFTER UPDATE OF state ON runs
 WHEN NEW.state = 'running' AND OLD.state = 'queued' AND OLD.started_at IS NULL AND NEW.trigger_kind = 'schedule'
 BEGIN
-    UPDATE counted SET begun = begun + 1, late_seconds = late_seconds + max(0, (julianday(NEW.started_at) - julianday(NEW.due_at)) * 86400)
+    UPDATE counted SET begun = begun + 1, late_seconds = late_seconds + max(0, coalesce((julianday(NEW.started_at) - julianday(NEW.due_at)) * 86400, 0))
     WHERE pipeline = NEW.pipeline;
 END;
 
