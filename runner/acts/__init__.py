@@ -17,6 +17,7 @@ from runner.acts.making import Trigger, already, create_run, date_for, label_for
 from runner.acts.marking import Mark, mark
 from runner.acts.named import as_run_has_it, check_steps
 from runner.acts.preview import PlannedRun, PlannedStep, Preview, together
+from runner.acts.reloading import Reload, tell
 from runner.acts.repeating import Rerun, definition_changes, reset
 from runner.acts.stopping import Stop, take_out
 from runner.acts.who import Who, command, record
@@ -26,7 +27,7 @@ ACTS: Dict[str, Any] = {
     "release": Release,
 }
 __all__ = [
-    "ACTS", "Backfill", "Hold", "Mark", "Pause", "PlannedRun", "PlannedStep", "Preview", "Release", "Rerun", "Stop", "Trigger", "Unpause", "Who",
+    "ACTS", "Backfill", "Hold", "Mark", "Pause", "PlannedRun", "PlannedStep", "Preview", "Release", "Reload", "Rerun", "Stop", "Trigger", "Unpause", "Who",
     "actor", "already", "as_run_has_it", "check_steps", "command", "create_run", "date_for", "definition_changes", "label_for", "mark", "preview_run",
-    "record", "reset", "revive", "ring", "take_out", "together",
+    "record", "reset", "revive", "ring", "take_out", "tell", "together",
 ]

@@ -44,9 +44,11 @@ def daemon(ctx, listen):
 @click.pass_obj
 def stop(app: App, how, no_wait):
     """End the daemon. Without an option its steps go on, and the next daemon finds them."""
+    from runner import acts
+
     found = _living(app)
     number = {"drain": signal.SIGUSR1, "kill": signal.SIGUSR2, None: signal.SIGTERM}[how]
-    _send(found, number)
+    acts.tell(found, number)
     app.say(f"asked the daemon (pid {found.pid}) to leave" + {"drain": " when its steps have ended", "kill": " and to end its steps", None: ""}[how])
     while not no_wait:
         other = daemonlock.look(app.config.home)
@@ -60,8 +62,12 @@ def stop(app: App, how, no_wait):
 @click.pass_obj
 def reload(app: App):
     """Read settings and pipelines again; also says that a clock which jumped is right."""
-    found = _living(app)
-    _send(found, signal.SIGHUP)
+    from runner import acts
+
+    store = app.store(create=True)
+    ready = acts.Reload().ready(app, store)
+    found = ready.do(store, acts.Who(acts.actor(), "cli"))
+    ready.ring(store)
     app.out(f"asked the daemon (pid {found.pid}) to read its settings again")
 
 
@@ -70,15 +76,6 @@ def _living(app: App) -> daemonlock.Daemon:
     if found is None:
         raise NotFound(f"no daemon works on {app.config.home}", "start it: runner daemon   or: runner service install")
     return found
-
-
-def _send(found: daemonlock.Daemon, number: int) -> None:
-    try:
-        os.kill(found.pid, number)
-    except PermissionError:
-        raise Conflict(f"the daemon (pid {found.pid}) belongs to another user", f"type: sudo kill -{signal.Signals(number).name[3:]} {found.pid}") from None
-    except ProcessLookupError:
-        pass  # it left in between
 
 
 # --------------------------------------------------------------------------------------------------------------- health

@@ -54,7 +54,7 @@ def user():
     \b
     viewer     looks at everything
     operator   also starts, repeats, stops and marks runs, pauses and holds
-    editor     also changes how things run: clears, reloads
+    editor     also has the daemon read settings and pipelines again
     admin      also looks after users and tokens
     """
 

@@ -13,7 +13,7 @@ from runner.store.accounts import ROLES
 ACTS: Mapping[str, str] = {  # act -> the least role that may
     "look": "viewer",
     **dict.fromkeys(("trigger", "rerun", "backfill", "stop", "mark", "hold", "release", "pause", "unpause"), "operator"),
-    **dict.fromkeys(("clear", "reload"), "editor"),
+    **dict.fromkeys(("reload",), "editor"),
     **dict.fromkeys(("users", "tokens"), "admin"),
 }
 

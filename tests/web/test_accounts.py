@@ -345,7 +345,7 @@ def test_who_may_what():
     may = {role: {act for act in ACTS if Viewer("x", role).may(act, ["mart"])} for role in ("viewer", "operator", "editor", "admin")}
     assert may["viewer"] == {"look"}
     assert may["operator"] - may["viewer"] == {"trigger", "rerun", "backfill", "stop", "mark", "hold", "release", "pause", "unpause"}
-    assert may["editor"] - may["operator"] == {"clear", "reload"} and may["admin"] - may["editor"] == {"users", "tokens"}
+    assert may["editor"] - may["operator"] == {"reload"} and may["admin"] - may["editor"] == {"users", "tokens"}
     tagged = Viewer("x", "admin", frozenset({"mart"}))
     assert tagged.may("trigger", ["raw", "mart"]) and not tagged.may("trigger", ["raw"]) and not tagged.may("trigger") and not tagged.may("users")
     assert tagged.may("look", ["raw"]) and not any(READER.may(act) for act in ACTS if act != "look")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 import re
 import shlex
+import signal
 import threading
 
 import pytest
 
+from runner import daemonlock
 from runner.acts import ACTS
 from runner.web.forms import FORMS
 from tests.web.stage import HERE
@@ -416,3 +418,16 @@ def test_a_disk_that_is_full_is_no_fault_of_who_asks(mart, monkeypatch):
         assert "free some space" in mart.post("/pipelines/mart/act/pause", 503, go="do", **shown).text
     assert mart.store.pipelines.get("mart").paused_by is None
     mart.post("/pipelines/mart/act/pause", 303, go="do", **shown)
+
+
+def test_an_editor_has_the_daemon_read_again_and_an_operator_does_not(mart, monkeypatch):
+    sent = []
+    monkeypatch.setattr("os.kill", lambda pid, number: sent.append((pid, number)))
+    assert "/operations/reload" not in mart.text("/operations")
+    mart.post("/operations/reload", 403)
+    mart.sign_in("editor")
+    mart.post("/operations/reload", 404)  # no daemon lives
+    monkeypatch.setattr("runner.daemonlock.look", lambda home: daemonlock.Daemon(4711, "", "", "", 2e9, ""))
+    assert "/operations/reload" in mart.text("/operations")
+    mart.post("/operations/reload", 303)
+    assert sent == [(4711, signal.SIGHUP)] and mart.store.audit.rows(1)[0].act == "reload"

@@ -9,10 +9,11 @@ import sqlite3
 from typing import Any, Dict
 from zoneinfo import ZoneInfo
 
-from runner import __version__, mounts
+from runner import __version__, acts, mounts
 from runner.facts import health as facts
 from runner.web.api.ask import Ask
-from runner.web.api.operation import read, schemas
+from runner.web.api.acting import Doing
+from runner.web.api.operation import act, read, schemas
 from runner.web.api.shapes import many, maybe, moment, names, number, one_of, ref, text, thing, truth, whole
 
 _DAEMON = thing("The daemon that lives.", pid=whole("Its process."), since=text("Since when, UTC."), version=text("Its version."), beat_age=number("Seconds since it turned last."),
@@ -52,6 +53,12 @@ def get_site(ask: Ask) -> Dict[str, Any]:
         "database": {"size": size[""], "wal": size["-wal"]}, "me": {"name": viewer.name, "role": viewer.role, "tags": sorted(viewer.tags), "source": viewer.source},
         "may": [act for act in ACTS if viewer.may(act, viewer.tags)], "accounts": ask.desk.has_accounts(),
     }
+
+
+@act("/daemon/reload", "reload", thing("Which daemon was asked.", pid=whole("Its process.")))
+def reload(ask: Ask) -> Doing:
+    """Have the daemon read its settings and pipelines again; it also says that a clock which jumped is right."""
+    return Doing(acts.Reload(), lambda ready, found: {"pid": found.pid})
 
 
 @read("/health", ref("Health"))
