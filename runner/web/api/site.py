@@ -58,6 +58,7 @@ def get_site(ask: Ask) -> Dict[str, Any]:
 @act("/daemon/reload", "reload", thing("Which daemon was asked.", pid=whole("Its process.")))
 def reload(ask: Ask) -> Doing:
     """Have the daemon read its settings and pipelines again; it also says that a clock which jumped is right."""
+    ask.may(())  # it is about all pipelines
     return Doing(acts.Reload(), lambda ready, found: {"pid": found.pid})
 
 
