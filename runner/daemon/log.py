@@ -20,6 +20,17 @@ class _Journal(logging.Formatter):
         return _JOURNAL.get(record.levelno, "<6>") + super().format(record).replace("\n", "\n" + _JOURNAL.get(record.levelno, "<6>"))
 
 
+class _Rotating(RotatingFileHandler):
+    """Looks at its size now and then: the library's own look writes each line twice and asks the disk twice."""
+
+    EVERY = 100  # lines
+    _lines = 0
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
+        self._lines += 1
+        return self._lines % self.EVERY == 1 and bool(super().shouldRollover(record))
+
+
 class _OneLine(logging.Formatter):
     """Local time with its offset, as every date of runner."""
 
@@ -28,7 +39,7 @@ class _OneLine(logging.Formatter):
 
 def open_log(home: str, environ: Mapping[str, str]) -> logging.Logger:
     """The logger `runner.daemon`; APScheduler's errors go the same way."""
-    handlers = [RotatingFileHandler(os.path.join(home, FILE), maxBytes=BYTES, backupCount=FILES, encoding="utf-8", errors="backslashreplace")]
+    handlers = [_Rotating(os.path.join(home, FILE), maxBytes=BYTES, backupCount=FILES, encoding="utf-8", errors="backslashreplace")]
     handlers[0].setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     if environ.get("JOURNAL_STREAM"):
         handlers.append(logging.StreamHandler(sys.stderr))

@@ -10,6 +10,7 @@ made before their turn.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Callable, Dict, List, Optional
 
@@ -144,14 +145,14 @@ class Engine:
         if owner_id != self.owner.id:
             forget(self._engines, owner_id)
 
-    def _take_over(self, run: model.Run, pipeline: model.Pipeline) -> Active:
-        """Have all of a claimed run in memory, and pick up its attempts."""
-        active = self._hands.active[run.id] = Active.load(self.store, run, pipeline)
+    def _take_over(self, run: model.Run, pipeline: model.Pipeline, first: bool = False) -> Active:
+        """Have all of a claimed run in memory, and pick up its attempts. `first`: it begins for the first time and has none."""
+        active = self._hands.active[run.id] = Active.load(self.store, run, pipeline, first)
         active.plan.hold(self._waiting.held_steps(run.pipeline))
         if run.started_at and pipeline.timeout:
             active.deadline = self._hands.monotonic(run.started_at) + pipeline.timeout
             self._hands.set_wake(active.deadline, active)
-        for attempt in self.store.live_attempts(run.id):
+        for attempt in self.store.live_attempts(run.id) if not first else ():
             self._attempts.recover(active, attempt)
         self._hands.touch(active)
         return active
@@ -261,7 +262,7 @@ class Engine:
     def _end_run(self, active: Active, end: plan.EndRun, now: datetime) -> None:
         self.store.move("run", active.run.id, active.run.state, end.state, now, reason=end.reason, stop_requested=None)
         self.store.release(active.run.id, self.owner.id)
-        active.run = self.store.run_by_id(active.run.id)
+        active.run = replace(active.run, state=end.state, reason=end.reason, ended_at=now, engine=None, stop_requested=None)
         self._hands.say(active, None, end.state, end.reason, None, now)
         self._ahead.forget(active.run.id)
         del self._hands.active[active.run.id]

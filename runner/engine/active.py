@@ -59,14 +59,14 @@ class Active:
     live: Dict[str, Live] = field(default_factory=dict)  # folder -> attempt
 
     @classmethod
-    def load(cls, store: Store, run: model.Run, pipeline: model.Pipeline) -> "Active":
-        """All of it from its rows."""
+    def load(cls, store: Store, run: model.Run, pipeline: model.Pipeline, first: bool = False) -> "Active":
+        """All of it from its rows. `first`: it has had no attempt yet."""
         rows = store.step_runs(run.id)
         prev = store.last_success_before(run.pipeline, run.date.due) if workorder.wants(pipeline, "prev_success") else None
         view = plan.RunPlan(
             pipeline, {row.step: (row.state, row.tries, row.retry_at) for row in rows}, run.only, items=items_of(rows), chosen=_chosen(pipeline, rows))
         return cls(
-            run=run, pipeline=pipeline, plan=view, numbers=store.attempt_numbers(run.id), outputs=outputs_of(rows), prev_success=prev.date if prev else None)
+            run=run, pipeline=pipeline, plan=view, numbers={} if first else store.attempt_numbers(run.id), outputs=outputs_of(rows), prev_success=prev.date if prev else None)
 
     def gather(self, step: str) -> Dict[str, List[Any]]:
         """What the mapped steps of one handed on: key -> a list with one value for each item, None where there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Callable, Dict, List, Mapping, Optional, Set
 
@@ -20,7 +21,7 @@ CANDIDATES = 50  # waiting runs of one pipeline that are looked at: the first ma
 class Waiting:
     """queued -> running: of runs that were given to us, and with `serve` of every run that nobody works on."""
 
-    def __init__(self, hands: Hands, serve: Optional[Definitions], take_over: Callable[[model.Run, model.Pipeline], Active]):
+    def __init__(self, hands: Hands, serve: Optional[Definitions], take_over: Callable[[model.Run, model.Pipeline, bool], Active]):
         self._hands, self._store, self._serve, self._take_over = hands, hands.store, serve, take_over
         self.blocked = ""  # why no run may begin: a full disk, a clock that jumped
         self.given: Dict[int, model.Pipeline] = {}  # runs given to us that have not begun
@@ -120,7 +121,8 @@ class Waiting:
     def begin(self, run: model.Run, pipeline: model.Pipeline, now: datetime) -> None:
         """A claimed run begins."""
         self._store.move("run", run.id, "queued", "running", now, started_at=now)
-        active = self._take_over(self._store.run_by_id(run.id), pipeline)
+        begun = replace(run, state="running", reason="", started_at=now, ended_at=None, engine=self._hands.owner.id)
+        active = self._take_over(begun, pipeline, run.started_at is None)
         self._hands.set_wake(active.deadline, active)
         self._hands.say(active, None, "running", "", None, now)
 

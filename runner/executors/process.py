@@ -32,18 +32,24 @@ _PROGRAM = re.compile(r"bash|sh|.*/.*", re.S)  # what no shell takes for a comma
 
 def prepare(job: Job, base: Mapping[str, str]) -> None:
     """Write the job's files, for a wrapper that was born with the environment `base`. Raises OSError."""
-    try:
-        os.mkdir(job.folder, 0o750)
-    except FileNotFoundError:
-        os.makedirs(job.folder, 0o750)
-    except FileExistsError:  # the same attempt once more, after a crash
-        pass
+    _make_folder(job.folder)
     try:
         for name, text in job.files.items():
             _place(os.path.join(job.folder, name), text)
         _place(os.path.join(job.folder, "job"), _order(job, base))
     except ValueError:
         raise OSError(errno.EINVAL, "it holds a NUL, or half a character, which no command can be given", _odd_one(job)) from None
+
+
+def _make_folder(path: str) -> None:
+    """With those above it; asked of the kernel once for each that is missing."""
+    try:
+        os.mkdir(path, 0o750)
+    except FileNotFoundError:
+        _make_folder(os.path.dirname(path))
+        _make_folder(path)
+    except FileExistsError:  # the same attempt once more, after a crash; or another step's was made at the same time
+        pass
 
 
 def check_cwd(job: Job) -> None:
