@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import logging
 import os
@@ -15,6 +14,7 @@ from typing import Any, Callable, Mapping, Optional
 from runner.clock import Clock
 from runner.config import Config, address_of
 from runner.errors import EnvironmentFault, RunnerError
+from runner.web import heap
 from runner.web.app import create_app
 from runner.web.desk import Desk
 from runner.web.edge import Edge
@@ -24,7 +24,6 @@ THREADS = 4
 RETRY_SECONDS = 30.0  # a busy port is tried again
 END_SECONDS = 3.0
 MOST_CONNECTIONS = 1000
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
 
 class Server:
@@ -77,7 +76,7 @@ class Server:
         return None
 
     def _serve(self, listening: socket.socket) -> None:
-        _steady_heap()
+        heap.steady()
         from waitress import wasyncore
 
         config, certificate = self._config, self._certificate()
@@ -111,16 +110,6 @@ class Server:
         from runner.web.tls import Certificate
 
         return Certificate(config.page_certificate, config.page_key, self._desk.clock, self._log.warning)
-
-
-def _steady_heap() -> None:
-    """glibc would give each thread a heap of its own, which keeps what the largest page of that thread took: 6 MB together. And the
-    16 MB that one look at a password takes would become part of the heap, instead of going back at once."""
-    try:
-        for name, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, 4 << 20), (_M_TRIM_THRESHOLD, 2 << 20)):
-            ctypes.CDLL(None).mallopt(name, value)
-    except (OSError, AttributeError):  # another libc
-        pass
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -11,9 +11,11 @@ from typing import Any, Callable, Dict, Tuple
 
 import flask
 
+from runner.web import heap
 from runner.web.asked import desk, wants_json
 
 MOST_KEPT = 500 * 1000  # bytes of packed pages that others may ask for again
+LARGE = 64 * 1024  # bytes of a page; what it took to make one goes back to the system
 ONLY_PAGE = ("pictures", "place", "every")  # what of a view is not for programs
 
 _kept: "OrderedDict[Tuple[Any, ...], Tuple[Any, str, bytes]]" = OrderedDict()
@@ -47,6 +49,8 @@ def screen(template: str, view: Callable[..., Dict[str, Any]], keep: bool = True
 
 def _packed(body: bytes) -> Tuple[str, bytes]:
     """Its ETag, and itself as nearly every browser takes it."""
+    if len(body) > LARGE:
+        heap.give_back()
     return hashlib.sha256(body).hexdigest()[:20], gzip.compress(body, 5, mtime=0)
 
 

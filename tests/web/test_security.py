@@ -292,8 +292,8 @@ def test_a_look_at_a_password_gives_its_memory_back():
     import sys
 
     code = (
-        "from runner.web.server import _steady_heap; from runner import passwords\n"
-        "import threading\n_steady_heap()\nkept = passwords.hashed('x' * 12)\n"
+        "from runner.web import heap; from runner import passwords\n"
+        "import threading\nheap.steady()\nkept = passwords.hashed('x' * 12)\n"
         "def rss(): return int(next(l for l in open('/proc/self/status') if l.startswith('VmRSS')).split()[1])\n"
         "def peak(): return int(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])\n"
         "before = rss()\nts = [threading.Thread(target=passwords.matches, args=('y' * 12, kept)) for _ in range(8)]\n"
