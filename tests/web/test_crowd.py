@@ -8,17 +8,9 @@ import time
 
 import pytest
 
-from tests.e2e.daemons import House
 from tests.web.test_server import ask, free_port
 
 STEPS = "steps: [{id: a, bash: 'true'}]\n"
-
-
-@pytest.fixture
-def house(tmp_path):
-    made = House(tmp_path)
-    yield made
-    made.close()
 
 
 def serve(house, patch="", **env):

@@ -10,16 +10,7 @@ import urllib.request
 
 import pytest
 
-from tests.e2e.daemons import House
-
 STEPS = "steps: [{id: a, bash: 'true'}]\n"
-
-
-@pytest.fixture
-def house(tmp_path):
-    made = House(tmp_path)
-    yield made
-    made.close()
 
 
 def free_port():

@@ -10,17 +10,9 @@ import subprocess
 
 import pytest
 
-from tests.e2e.daemons import House
 from tests.web.test_server import ask, free_port
 
 STEPS = "steps: [{id: a, bash: 'true'}]\n"
-
-
-@pytest.fixture
-def house(tmp_path):
-    made = House(tmp_path)
-    yield made
-    made.close()
 
 
 def certificate(folder, name="page", days=30, key_mode=0o600):
