@@ -116,5 +116,7 @@ def test_a_browser_walks_through_every_screen(house):
     behind = json.loads(done.stdout)
     assert behind["trouble"] == [], "\n".join(dict.fromkeys(behind["trouble"]))
     assert all(sent < 300_000 for _, sent, _ in found["timing"].values()), found["timing"]
+    if os.environ.get("RUNNER_TEST_FULL"):  # nothing else runs beside it then
+        assert all(took < 1000 for took, _, _ in found["timing"].values()), found["timing"]
     assert "a fault of the page" not in house.log()
     assert house.end(child) == 0
