@@ -122,7 +122,7 @@ class Database:
         """For one that looks: nothing can be written through it, and its cache stays small."""
         with self._faults:
             self.connection.execute("PRAGMA query_only = ON")
-            self.connection.execute("PRAGMA cache_size = -200")
+            self.connection.execute("PRAGMA cache_size = -100")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from runner.spec.check import Site, load_pipeline
 from runner.store import Store
 
 FILES_SECONDS = 3.0
-KEPT = 20  # parsed definitions, for each thread
+KEPT = 8  # parsed definitions, for each thread
 
 
 class Desk:
