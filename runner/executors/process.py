@@ -22,6 +22,7 @@ from runner.site import kerberos
 
 WRAPPER = "RUNNER_WRAPPER"  # the variable that a wrapper is born with, and no other process ever has after it
 ATTENDANT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "attendant.py")
+ENV = "/usr/bin/env"
 LOST_RACE = 125  # what a wrapper says when another holds the folder
 MAX_OUTPUT_BYTES = 256 * 1024
 MAX_WORD_BYTES = 128 * 1024  # MAX_ARG_STRLEN of execve(2): one argument, or one variable with its name
@@ -77,12 +78,11 @@ def _order(job: Job, base: Mapping[str, str]) -> str:
     words, env = _attended(job) if job.attendant else (job.argv, job.env)
     added = {name: value for name, value in env.items() if base.get(name) != value}
     _check_sizes(words, added)
-    gone = any(name not in env for name in base)
-    if gone or not all(map(_ASSIGNED.fullmatch, added)):
-        added, words = {}, ("env", *(("-i",) if gone else ()), *(f"{name}={value}" for name, value in (env if gone else added).items()), *words)
-    elif not _PROGRAM.fullmatch(words[0]):
-        words = ("env", *words)
-    assigned = [f"{name}={_quoted(value)}" for name, value in added.items()]
+    gone = [word for name in base if name not in env for word in ("-u", name)]  # a name, never a value of the server's: this goes to the disk
+    odd = [f"{name}={value}" for name, value in added.items() if not _ASSIGNED.fullmatch(name)]
+    if gone or odd or not _PROGRAM.fullmatch(words[0]):
+        words = (ENV, *gone, *odd, *words)
+    assigned = [f"{name}={_quoted(value)}" for name, value in added.items() if _ASSIGNED.fullmatch(name)]
     text = f"cd {_quoted(job.cwd)} &&\n" + "\n".join(f"{one} \\" for one in assigned) + f"""
 {" ".join(map(_quoted, words))} </dev/null >>{_quoted(os.path.join(job.folder, "log"))} 2>&1 9<&-
 """

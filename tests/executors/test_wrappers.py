@@ -19,6 +19,7 @@ from tests.executors.test_process import ENV, job, log, wait_for, wait_one
 @pytest.fixture
 def executor(monkeypatch):
     monkeypatch.setenv("INHERITED", "of the server")
+    monkeypatch.setenv("LEFT_OUT", "of the server")
     local = LocalExecutor(Clock())
     yield local
     local.close()
@@ -60,6 +61,13 @@ def test_what_the_server_has_is_inherited_as_it_is(tmp_path, executor):
     folder = tmp_path / "a"
     ran(executor, folder, 'echo "$INHERITED"', env=dict(os.environ))
     assert log(folder) == "of the server\n" and "of the server" not in (folder / "job").read_text()
+
+
+def test_what_is_chosen_of_the_server_is_neither_on_the_disk_nor_among_the_words(tmp_path, executor):
+    """`inherit_env: [INHERITED]`: the rest of the server's variables go, and the value of this one is told to nobody."""
+    folder = tmp_path / "a"
+    ran(executor, folder, 'echo "$INHERITED"; env | grep -c "^LEFT_OUT=" || true', env={"INHERITED": "of the server"})
+    assert log(folder) == "of the server\n0\n" and "of the server" not in (folder / "job").read_text()
 
 
 @pytest.mark.parametrize("name", ["UID", "PPID", "OPTIND", "LC_ALL", "BASH_FUNC_f%%", "with-dash", "IFS", "한글"])
