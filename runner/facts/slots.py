@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from runner.errors import InvalidPipeline
 
 
-def running(store: Any, definitions: Any) -> List[Dict[str, Any]]:
-    """Each step that goes on, with what it takes; of a foreach its mapped ones. A wait takes no slot."""
+def running(store: Any, definitions: Any, most: Optional[int] = None) -> List[Dict[str, Any]]:
+    """Each step that goes on, at most so many, with what it takes; of a foreach its mapped ones. A wait takes no slot."""
     out = []
-    for row in store.running_steps():
+    for row in store.running_steps()[:most]:
         try:
             step = definitions.get(row["definition"]).step(row["step"])
         except (InvalidPipeline, KeyError):  # a text of an older version

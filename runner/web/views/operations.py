@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from runner import __version__, model, mounts, standing
 from runner.alerts import summary
 from runner.config import shown
-from runner.errors import InvalidPipeline, RunnerError
+from runner.errors import RunnerError
+from runner.facts import slots
 from runner.spec.report import brief_place
 from runner.web.desk import Desk
 from runner.web.views import common, trail
@@ -44,23 +45,16 @@ def _moment(text: Optional[str], zone) -> Optional[datetime]:
 
 def _running(desk: Desk, store, now: datetime, zone) -> List[Dict[str, Any]]:
     """Each step that goes on: what it holds, and what it says of itself. A wait holds no slot."""
-    definitions, out = desk.definitions(), []
-    for row in store.running_steps()[:MOST_RUNNING]:
-        try:
-            step = definitions.get(row["definition"]).step(row["step"])
-        except (InvalidPipeline, KeyError):
-            continue
-        if step.foreach is not None and step.id == row["step"]:
-            continue  # its mapped ones are what runs
-        run = store.run(row["name"])
-        found = next((each for each in store.live_attempts(run.id) if each.step == row["step"]), None)
-        out.append({"run": row["name"], "step": row["step"], "kind": step.kind, "pool": step.pool, "pool_slots": step.pool_slots if step.pool else 0, "slot": not step.slotless,
-                    "reason": found.reason if found else "", "started_at": common.local(found.started_at, zone) if found else None})
+    out = []
+    for each in slots.running(store, desk.definitions(), MOST_RUNNING):
+        run = store.run(each["run"])
+        found = next((attempt for attempt in store.live_attempts(run.id) if attempt.step == each["step"]), None)
+        out.append({**each, "reason": found.reason if found else "", "started_at": common.local(found.started_at, zone) if found else None})
     return out
 
 
 def _pools(desk: Desk, running) -> List[Dict[str, Any]]:
-    used = {name: sum(each["pool_slots"] for each in running if each["pool"] == name) for name in desk.config.pools}
+    used = slots.used(running, desk.config.pools)
     return [{"name": name, "used": used[name], "of": size} for name, size in sorted(desk.config.pools.items())]
 
 
