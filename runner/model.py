@@ -358,6 +358,7 @@ class Job:
     attendant: Mapping[str, Any] = field(default_factory=dict)  # what runner/attendant.py does for it: names of secrets, a ticket
     files: Mapping[str, str] = field(default_factory=dict)  # name -> text, written into folder before the start
     probe: Optional[Mapping[str, Any]] = None  # instead of a process: what is looked at until it is there
+    gate: bool = False  # bash and the file `script`: it may be started before it may begin, and waits behind gate.sh
 
 
 @dataclass(frozen=True)
@@ -371,3 +372,4 @@ class Command:
     files: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     probe: Optional[Mapping[str, Any]] = None
+    gate: bool = False  # the words are bash, without options of its own, and the file `script`

@@ -96,7 +96,8 @@ def make_job(
         order["kerberos"] = ticket
         environ["KRB5CCNAME"] = "FILE:" + os.path.join(folder, kerberos.CCACHE)
     return model.Job(
-        argv=tuple(command.argv), env=environ, cwd=cwd, folder=folder, attendant=order, files=dict(command.files), probe=command.probe
+        argv=tuple(command.argv), env=environ, cwd=cwd, folder=folder, attendant=order, files=dict(command.files), probe=command.probe,
+        gate=command.gate,
     )
 
 

@@ -40,7 +40,7 @@ class FakeExecutor:
     def __init__(self, script=None):
         self.script = {step: list(codes) for step, codes in (script or {}).items()}
         self.started, self.signals, self.jobs = [], [], []
-        self.prepared, self.discarded = [], []
+        self.prepared, self.readied, self.discarded = [], [], []
         self._live, self._done = {}, []
 
     def watch(self, fd):
@@ -51,6 +51,9 @@ class FakeExecutor:
 
     def prepare(self, job):
         self.prepared.append(job)
+
+    def ready(self, job):
+        self.readied.append(job)
 
     def discard(self, job):
         self.discarded.append(job)

@@ -2,7 +2,8 @@
 
 One turn takes what ended, asks `planning` what follows, writes all of it in one transaction, and only then touches a
 process. A crash between commit and act leaves an attempt row without a start file: the next engine starts that same
-attempt. A crash anywhere else leaves a process with a start file: the next engine adopts it.
+attempt. A crash anywhere else leaves a process with a start file: the next engine adopts it. (A shell may be
+started before the commit, behind a gate that only we can open: `ahead`.)
 
 `active` what is in hand, `waiting` runs that may begin, `attempts` their attempts, `deciding` from decisions to rows, `ahead` jobs
 made before their turn.
@@ -202,6 +203,11 @@ class Engine:
         wake = self._hands.next_wake()
         if not (reports or news or look or self._waiting.stirred or self._hands.dirty or (wake is not None and wake <= tick)):
             return False
+        for report in reports:
+            if report.how == "exited" and report.exit_code == 0 and report.folder in self._hands.owners:
+                active = self._hands.owners[report.folder]
+                self._ahead.ready(active, active.live[report.folder].step, tick)
+                faults.point("engine.readied")
         with self.store.transaction():
             for report in reports:
                 self._attempts.take_report(report, now)

@@ -1,4 +1,5 @@
-"""Jobs made while the last step that they need still runs: the time between two steps is then spent on the commit alone.
+"""Jobs made while the last step that they need still runs, and shells started while their attempt is committed: between two
+steps of a run the machine shall not wait for us.
 
 Nothing is begun by it. Only what hangs on the run's own row is made ahead (a kind says so by EARLY), and only for the near
 future: a file, a variable or an output may be changed by the very step that goes before.
@@ -31,13 +32,26 @@ class Ahead:
         self._hands = hands
         self._begun: List[Tuple[Active, str]] = []
         self._made: Dict[Tuple[int, str], _Made] = {}  # run, step
+        self._ready: List[Tuple[int, str]] = []
 
     def begun(self, active: Active, step_id: str) -> None:
         """An attempt of this step begins in this turn: its followers may be next."""
         self._begun.append((active, step_id))
 
+    def ready(self, active: Active, step_id: str, tick: float) -> None:
+        """At the beginning of a turn: this step has succeeded, so its follower will most likely be begun by it."""
+        if self._hands.slots.free > 0:  # nobody else waits for one
+            for name in active.plan.next_of(step_id):
+                made = self._made.get((active.run.id, name))
+                if made and tick - made.tick <= SECONDS:
+                    self._ready.append((active.run.id, name))
+                    self._hands.executor.ready(made.job)
+
     def make(self, tick: float) -> None:
-        """After the processes of this turn were started: get ready what may follow them."""
+        """After the processes of this turn were started: get ready what may follow them; away with what was not wanted."""
+        for key in self._ready:
+            self._discard(key)
+        self._ready.clear()
         begun, self._begun = self._begun, []
         room = MOST
         for active, step_id in begun:
@@ -58,16 +72,23 @@ class Ahead:
 
     def take(self, active: Active, step_id: str, tick: float) -> Optional[Tuple[int, model.Job]]:
         """(number, job) of an attempt that was made ahead and is still good."""
-        made = self._made.pop((active.run.id, step_id), None)
+        key = active.run.id, step_id
+        made = self._made.get(key)
         if made and tick - made.tick > SECONDS:
-            self._hands.executor.discard(made.job)
+            self._discard(key)
             return None
+        self._made.pop(key, None)
         return (made.number, made.job) if made else None
 
     def forget(self, run_id: Optional[int] = None) -> None:
         """A run has ended, or all are let go: what was not begun is taken away."""
         for key in [key for key in self._made if run_id in (None, key[0])]:
-            self._hands.executor.discard(self._made.pop(key).job)
+            self._discard(key)
+
+    def _discard(self, key: Tuple[int, str]) -> None:
+        made = self._made.pop(key, None)
+        if made:
+            self._hands.executor.discard(made.job)
 
 
 def _is_early(pipeline: model.Pipeline, step: model.Step) -> bool:

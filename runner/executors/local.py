@@ -26,6 +26,15 @@ MOMENT = 0.2  # seconds in which this machine cannot have given out all its pids
 
 
 @dataclass
+class _Prepared:
+    """A job whose files are written, and which may never be started."""
+
+    job: Job
+    gate: bool
+    ready: bool = False  # its shell waits behind the gate
+
+
+@dataclass
 class _Sweep:
     """A finished attempt whose background processes are being ended before it is reported."""
 
@@ -42,7 +51,8 @@ class LocalExecutor:
         self._sweeps: List[_Sweep] = []
         self._wrappers = Wrappers()
         self._again: Set[str] = set()  # attempts whose wrapper died before it had begun: given to another, once
-        self._prepared: Dict[str, Job] = {}  # folder -> the job whose files stand in it
+        self._prepared: Dict[str, _Prepared] = {}  # by folder
+        self._let: Dict[str, Job] = {}  # folder -> job that was let through its gate
         self._killed: Set[str] = set()  # folders: what dies a moment later than its shell was not left behind
         self._unheard: Set[str] = set()  # folders of attempts that were asked to end before they had begun
         self._look = False  # a child died
@@ -81,26 +91,50 @@ class LocalExecutor:
 
     def prepare(self, job: Job) -> None:
         """Write the files of a job that may be started soon. Raises OSError."""
-        process.prepare(job, self._wrappers.base)
-        self._prepared[job.folder] = job
+        gate = process.has_gate(job, self._wrappers.base)
+        process.prepare(job, self._wrappers.base, gate)
+        self._prepared[job.folder] = _Prepared(job, gate)
+
+    def ready(self, job: Job) -> None:
+        """A prepared job is about to be started, it seems: its shell may start already, if that can be held back from all that
+        is the step's."""
+        prepared = self._prepared.get(job.folder)
+        if prepared and prepared.gate:
+            try:
+                process.check_cwd(job)
+                self._begin(job.folder, gate=True)
+                prepared.ready = True
+            except OSError:  # whoever starts it meets the same, and says so
+                pass
 
     def discard(self, job: Job) -> None:
         """A job that was prepared is not started."""
-        del self._prepared[job.folder]
+        if self._prepared.pop(job.folder).ready:
+            self._wrappers.drop(job.folder)
         process.discard(job)
 
     def start(self, job: Job) -> None:
         """Start an attempt; what cannot be started is reported as refused by the next `wait`."""
+        prepared = self._prepared.pop(job.folder, None)
         try:
-            if self._prepared.pop(job.folder, None) is not job:
+            if prepared is None:
                 process.prepare(job, self._wrappers.base)
             process.check_cwd(job)
             faults.point("process.before_spawn")
-            self._begun = self._clock.monotonic()
-            self._wrappers.begin(job.folder, self._begun)
+            if prepared is None or not prepared.ready:
+                self._begin(job.folder, prepared is not None and prepared.gate)
+            if prepared and prepared.gate:
+                process.open_gate(job)
+                self._wrappers.let(job.folder)
+                self._let[job.folder] = job
             faults.point("process.after_spawn")
         except OSError as error:
+            self._wrappers.drop(job.folder)
             self.refuse(job.folder, f"cannot start: {error.strerror}: {error.filename or job.argv[0]}")
+
+    def _begin(self, folder: str, gate: bool) -> None:
+        self._begun = self._clock.monotonic()
+        self._wrappers.begin(folder, self._begun, gate)
 
     def refuse(self, folder: str, reason: str) -> None:
         """Report an attempt as one that cannot be started."""
@@ -122,11 +156,13 @@ class LocalExecutor:
 
     def terminate(self, folder: str) -> None:
         """TERM to the attempt's processes, as soon as there are any."""
+        self._let.pop(folder, None)
         if not process.terminate(folder) and self._wrappers.has(folder):
             self._unheard.add(folder)
 
     def kill(self, folder: str) -> None:
         """KILL to the attempt's processes, its wrapper spared."""
+        self._let.pop(folder, None)
         self._killed.add(folder)
         process.kill(folder)
 
@@ -155,12 +191,14 @@ class LocalExecutor:
         return self._collect()
 
     def _collect(self) -> List[Report]:
-        out, self._reports = self._reports, []
+        out: List[Report] = []
         look, self._look = self._look, False
         ended, died = self._wrappers.news(look)
         for folder, pid, code in ended:
             self._again.discard(folder)
-            if self._lost_race(folder, pid, code):
+            if self._never_began(folder):
+                self._wrappers.free(pid)
+            elif self._lost_race(folder, pid, code):
                 self._wrappers.free(pid)
             else:
                 out += self._ended(folder, pid, code)
@@ -173,10 +211,14 @@ class LocalExecutor:
                 _reap(start)
                 out += self._by_record(folder, start.pid if start else 0)
         self._unheard = {folder for folder in self._unheard if self._wrappers.has(folder) and not process.terminate(folder)}
-        return out + self._swept()
+        out += self._swept()
+        reports, self._reports = self._reports, []
+        return reports + out
 
     def _died(self, folder: str, pid: int) -> List[Report]:
         """A wrapper of ours died with an attempt in hand; what it had not begun another one may have."""
+        if self._never_began(folder):
+            return []
         start = process.read_start(folder)
         if start is not None or folder in self._again:
             self._again.discard(folder)
@@ -188,9 +230,17 @@ class LocalExecutor:
             self.refuse(folder, f"cannot start: {error.strerror}")
         return []
 
+    def _never_began(self, folder: str) -> bool:
+        """Its shell was let through the gate, and died before; or it was one that knows no gates. Then it begins without."""
+        job = self._let.pop(folder, None)
+        if job is None or process.read_start(folder) is not None:
+            return False
+        self.start(job)
+        return True
+
     def _lost_race(self, folder: str, pid: int, code: int) -> bool:
         """Another wrapper was faster with this folder: it is the one that counts."""
-        if code != process.LOST_RACE or process.read_rc(folder) is not None:
+        if code != process.LOST_RACE:
             return False
         start = process.read_start(folder)
         if start is None or start.pid == pid:

@@ -22,24 +22,41 @@ from runner.site import kerberos
 
 WRAPPER = "RUNNER_WRAPPER"  # the variable that a wrapper is born with, and no other process ever has after it
 ATTENDANT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "attendant.py")
+GATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gate.sh")
+HELD = ".held"  # ends the name of a script that may not be read yet
 ENV = "/usr/bin/env"
 LOST_RACE = 125  # what a wrapper says when another holds the folder
 MAX_OUTPUT_BYTES = 256 * 1024
 MAX_WORD_BYTES = 128 * 1024  # MAX_ARG_STRLEN of execve(2): one argument, or one variable with its name
 NEAR = 1000  # so many new processes are asked one by one which group they are in
 _ASSIGNED = re.compile(r"(?!(BASHOPTS|EUID|GROUPS|LANG|LC_\w*|OPTIND|PPID|SHELLOPTS|UID)$)[A-Za-z_][A-Za-z0-9_]*")  # those a shell sets or heeds itself left out
+_ANOTHER_BASH = ("BASH_ENV", "POSIXLY_CORRECT", "SHELLOPTS")  # with these it reads something else first, or nothing
 _PROGRAM = re.compile(r"bash|sh|.*/.*", re.S)  # what no shell takes for a command of its own
 
 
-def prepare(job: Job, base: Mapping[str, str]) -> None:
-    """Write the job's files, for a wrapper that was born with the environment `base`. Raises OSError."""
+def prepare(job: Job, base: Mapping[str, str], gate: bool = False) -> None:
+    """Write the job's files, for a wrapper that was born with the environment `base`. Raises OSError.
+
+    With `gate` its bash waits before the script, whose name is not there until `open_gate`: nothing of it can run before.
+    """
     _make_folder(job.folder)
     try:
         for name, text in job.files.items():
-            _place(os.path.join(job.folder, name), text)
-        _place(os.path.join(job.folder, "job"), _order(job, base))
+            _place(os.path.join(job.folder, name + HELD if gate and name == "script" else name), text)
+        _place(os.path.join(job.folder, "job"), _order(job, base, gate))
     except ValueError:
         raise OSError(errno.EINVAL, "it holds a NUL, or half a character, which no command can be given", _odd_one(job)) from None
+
+
+def has_gate(job: Job, base: Mapping[str, str]) -> bool:
+    """Whether it may stand behind gate.sh."""
+    return job.gate and not job.attendant and not any(name in env for env in (base, job.env) for name in _ANOTHER_BASH) and not re.search(r"[$`\\]", GATE)
+
+
+def open_gate(job: Job) -> None:
+    """Its script may be read. Raises OSError."""
+    path = os.path.join(job.folder, "script")
+    os.rename(path + HELD, path)
 
 
 def _make_folder(path: str) -> None:
@@ -61,7 +78,7 @@ def check_cwd(job: Job) -> None:
 
 def discard(job: Job) -> None:
     """Remove the files of a job that never began."""
-    for name in (*job.files, "job"):
+    for name in (*job.files, "job", "script" + HELD, "log"):
         try:
             os.unlink(os.path.join(job.folder, name))
         except OSError:
@@ -72,7 +89,7 @@ def discard(job: Job) -> None:
         pass
 
 
-def _order(job: Job, base: Mapping[str, str]) -> str:
+def _order(job: Job, base: Mapping[str, str], gate: bool) -> str:
     """The job as one simple command, which a shell can start without a copy of itself: what differs from the wrapper's own
     environment, the words, the log. What a shell cannot set, or would run itself, goes by way of env(1)."""
     words, env = _attended(job) if job.attendant else (job.argv, job.env)
@@ -83,8 +100,10 @@ def _order(job: Job, base: Mapping[str, str]) -> str:
     if gone or odd or not _PROGRAM.fullmatch(words[0]):
         words = (ENV, *gone, *odd, *words)
     assigned = [f"{name}={_quoted(value)}" for name, value in added.items() if _ASSIGNED.fullmatch(name)]
+    if gate:
+        assigned += [f"BASH_ENV={_quoted(GATE)}", 'RUNNER_GATE="$g $$ $b $n ."']  # its number, and what goes into `start`
     text = f"cd {_quoted(job.cwd)} &&\n" + "\n".join(f"{one} \\" for one in assigned) + f"""
-{" ".join(map(_quoted, words))} </dev/null >>{_quoted(os.path.join(job.folder, "log"))} 2>&1 9<&-
+{" ".join(map(_quoted, words))} {"8<&0 " if gate else ""}</dev/null >>{_quoted(os.path.join(job.folder, "log"))} 2>&1 9<&-
 """
     if "\0" in text:
         raise ValueError

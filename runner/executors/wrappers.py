@@ -13,7 +13,7 @@ import signal
 import subprocess
 import uuid
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Set, Tuple
+from typing import Dict, List, Mapping, Optional, Set, Tuple
 
 from runner.executors import process
 
@@ -31,6 +31,8 @@ class _Wrapper:
     pid: int
     orders: int  # descriptor: the folders it is given
     folder: str = ""
+    gate: int = 0  # the number of the gate its attempt waits behind
+    dropped: bool = False  # that was told to go, without having begun
     since: Tuple[int, float] = (0, 0.0)  # when it was given its attempt: the last pid of this machine, and monotonic seconds
 
 
@@ -41,6 +43,7 @@ class Wrappers:
         self.base: Mapping[str, str] = {name: value for name, value in os.environ.items() if not name.startswith("RUNNER_")}
         self._all: Dict[int, _Wrapper] = {}
         self._idle: List[_Wrapper] = []
+        self._gates = 0
         self._heard = b""
         self.ends, self._told = (_above_standard(fd) for fd in os.pipe2(os.O_CLOEXEC))
         os.set_blocking(self.ends, False)
@@ -65,17 +68,38 @@ class Wrappers:
         """Whether some have nothing to do."""
         return bool(self._idle)
 
-    def begin(self, folder: str, tick: float) -> int:
-        """Have one of them run the attempt whose files stand in `folder`; returns its pid. `tick`: now. Raises OSError."""
-        line = os.fsencode(folder) + b"\n"
+    def begin(self, folder: str, tick: float, gate: bool = False) -> int:
+        """Have one of them run the attempt whose files stand in `folder`; returns its pid. `tick`: now. With `gate` it begins
+        when `let` says so. Raises OSError."""
+        self._gates += gate
+        line = (b"=%d " % self._gates if gate else b"") + os.fsencode(folder) + b"\n"
         while True:
             wrapper = self._idle.pop() if self._idle else self._born()
-            wrapper.folder, wrapper.since = folder, (process.last_pid(), tick)
+            wrapper.folder, wrapper.since, wrapper.gate = folder, (process.last_pid(), tick), self._gates
             try:
                 os.write(wrapper.orders, line)
                 return wrapper.pid
             except BrokenPipeError:  # it was killed while it rested; that it is dead is told by SIGCHLD
                 wrapper.folder = ""
+
+    def let(self, folder: str) -> None:
+        """What waits behind its gate begins."""
+        self._tell(folder, b"+%d\n")
+
+    def drop(self, folder: str) -> None:
+        """What waits behind its gate goes, and nobody hears of it."""
+        wrapper = self._tell(folder, b"-%d\n")
+        if wrapper:
+            wrapper.folder, wrapper.dropped = "", True
+
+    def _tell(self, folder: str, word: bytes) -> Optional[_Wrapper]:
+        wrapper = next((each for each in self._all.values() if each.folder == folder), None)
+        try:
+            if wrapper:
+                os.write(wrapper.orders, word % wrapper.gate)
+        except BrokenPipeError:  # it is dead, which SIGCHLD tells
+            pass
+        return wrapper
 
     def free(self, pid: int) -> None:
         """Its attempt is over and done with: it may have another."""
@@ -118,6 +142,10 @@ class Wrappers:
         for line in lines:
             pid, status = map(int, line.split())
             wrapper = self._all[pid]
+            if wrapper.dropped:
+                wrapper.dropped = False
+                self._idle.append(wrapper)
+                continue
             out.append((wrapper.folder, pid, status))
             wrapper.folder = ""
         return out

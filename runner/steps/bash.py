@@ -116,4 +116,6 @@ def build(step: model.Step, body: Mapping[str, Any], ctx: BuildContext) -> model
         text = called_text(body["script"], True, ctx)
     else:
         path = locate(ctx.pipeline_folder, body["script"])
-    return model.Command(argv=[*shell, path, *words(body.get("args"))], files={} if text is None else {"script": text})
+    return model.Command(
+        argv=[*shell, path, *words(body.get("args"))], files={} if text is None else {"script": text},
+        gate=text is not None and tuple(shell) == DEFAULT_SHELL)

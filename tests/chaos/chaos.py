@@ -30,7 +30,7 @@ PIPELINES = {
     "sleepy": f"  - id: a\n    bash: sleep 0.3; {EFFECT}; sleep 0.5\n  - id: b\n    bash: {EFFECT}; (sleep 0.7) & wait\n",
 }  # fmt: skip
 MINUTELY = "schedule: '* * * * *'\ncatchup: all\n"
-POINTS = ("process.before_spawn", "process.after_spawn", "engine.decided", "engine.committed", "engine.acted", "engine.recovers")
+POINTS = ("engine.readied", "process.before_spawn", "process.after_spawn", "engine.decided", "engine.committed", "engine.acted", "engine.recovers")
 FIRST_DAY = datetime(2001, 1, 1)
 
 

@@ -18,6 +18,7 @@ DAEMON = {  # point -> at which of its passes it is killed, at which it gets an 
     "acts.makes": ((1, 2), (1, 2)),
     "dispatch.made": ((1,), (1,)),
     "dispatch.committed": ((1,), (1,)),
+    "engine.readied": ((1, 2, 3, 4), (1, 2, 3, 4)),  # a shell waits behind its gate; its attempt is not written yet
     "engine.decided": ((1, 2, 4, 7), (1, 2, 4, 7)),
     "engine.committed": ((1, 2, 4, 7), (1, 2, 4, 7)),
     "engine.acted": ((1, 2, 4, 7), (1, 2, 4, 7)),

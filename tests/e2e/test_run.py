@@ -334,7 +334,7 @@ def test_stop_of_an_interrupted_run_ends_what_it_left(gated):
 
 
 FAULT_POINTS = ["engine.committed:kill@1", "engine.committed:kill@2", "engine.committed:kill@3", "process.before_spawn:kill@1",
-                "process.after_spawn:kill@1", "process.before_spawn:kill@3", "process.after_spawn:kill@2", "process.after_spawn:kill@3"]
+                "process.after_spawn:kill@1", "process.before_spawn:kill@3", "engine.readied:kill@1", "engine.readied:kill@2", "engine.decided:kill@2", "process.after_spawn:kill@2", "process.after_spawn:kill@3"]
 
 
 @pytest.mark.parametrize("point", FAULT_POINTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -59,6 +60,41 @@ def test_one_that_is_old_is_made_anew(house):
     assert executor.started == ["a", "b"] and executor.jobs[1] is not executor.prepared[0] and executor.discarded == executor.prepared
 
 
+def test_the_shell_of_the_next_step_is_started_when_the_one_before_has_succeeded(house):
+    _, executor = house.run(make_pipeline(make_step("a"), make_step("b", ["a"]), make_step("c", ["b"])))
+    assert executor.readied == executor.prepared == executor.jobs[1:] and not executor.discarded
+
+
+@pytest.mark.parametrize("code", [1, 99, "lost"])
+def test_no_shell_is_started_behind_a_step_that_has_not_succeeded(house, code):
+    _, executor = house.run(make_pipeline(make_step("a"), make_step("b", ["a"])), {"a": [code]})
+    assert steps_of(executor.prepared) == ["b"] and executor.readied == []
+
+
+def test_no_shell_is_started_for_the_slot_of_another(house):
+    """Who has the next slot is decided in the turn; a shell for each that might would take the machine from those that run."""
+    house.config = replace(house.config, slots=1)
+    _, executor = house.run(make_pipeline(make_step("a"), make_step("b", ["a"])))
+    assert steps_of(executor.prepared) == ["b"] and executor.readied == [] and executor.started == ["a", "b"]
+
+
+def test_a_shell_that_was_started_for_nothing_goes_in_the_same_turn(house):
+    executor = FakeExecutor({"a": ["hang"]})
+    engine = house.engine(executor)
+    pipeline = make_pipeline(make_step("a"), make_step("b", ["a"]))
+    engine.adopt(add_run(house.store, pipeline, house.clock), pipeline)
+    engine.turn([])
+    engine.draining = True  # so that b is not begun
+    executor.end(executor.live_folders()[0], 0)
+    engine.turn(executor.wait(0))
+    assert steps_of(executor.readied) == ["b"] and executor.discarded == executor.readied and executor.started == ["a"]
+    engine.draining = False
+    engine.turn([])
+    house.play(engine, executor)
+    assert executor.started == ["a", "b"]
+    engine.close()
+
+
 @pytest.mark.parametrize("change", [
     {"body": {"script": "b.sh"}}, {"when": "true"}, {"kind": "python", "body": {"code": "pass"}},
     {"body": {"run": "echo << outputs.a.x | default(1) >>"}, "text": "<< outputs.a.x | default(1) >>"},
@@ -68,8 +104,6 @@ def test_what_the_step_before_may_change_is_not_made_ahead(house, change):
     """A file that it writes, an output, a variable of the site."""
     text = change.pop("text", "steps: []\n")
     step = make_step("b", ["a"])
-    from dataclasses import replace
-
     _, executor = house.run(replace(make_pipeline(make_step("a"), replace(step, **change)), text=text))
     assert executor.prepared == [] and executor.started[0] == "a"
 
@@ -87,7 +121,7 @@ def test_its_files_are_there_before_and_gone_when_it_is_not_wanted(house):
     engine.adopt(run, pipeline)
     engine.turn([])
     folder = os.path.join(house.config.runs_folder, "mart", "2026-02-28", "b.1")
-    assert sorted(os.listdir(folder)) == ["job", "script"]
+    assert sorted(os.listdir(folder)) == ["job", "script.held"]  # nobody can run it yet
     engine.close()
     local.close()
     assert not os.path.exists(folder)
