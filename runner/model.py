@@ -313,6 +313,7 @@ class Attempt:
     kill_at: Optional[datetime]  # TERM has been sent; KILL follows then
     started_at: datetime
     ended_at: Optional[datetime]
+    boot: str = ""  # which start of the machine it was written under; "" by an older runner
 
 
 @dataclass(frozen=True)

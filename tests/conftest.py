@@ -74,7 +74,7 @@ class FakeExecutor:
     def refuse(self, folder, reason):
         self._done.append(Report(folder, "refused", reason=reason))
 
-    def recover(self, folder):
+    def recover(self, folder, boot=""):
         return "never"
 
     def terminate(self, folder):

@@ -30,7 +30,7 @@ class Attempts:
         limit = step.timeout or (None if job.probe is None else WAIT_SECONDS)
         frm = active.plan.state_of(step.id)
         active.numbers[step.id] = number
-        self._store.add_attempt(active.run.id, step.id, number, job.folder, now, now + timedelta(seconds=limit) if limit else None)
+        self._store.add_attempt(active.run.id, step.id, number, job.folder, now, now + timedelta(seconds=limit) if limit else None, process.boot())
         self._store.move(
             "step", active.run.id, frm, "running", now, step=step.id, tries=active.plan.tries_of(step.id) + 1, started_at=now)
         active.plan.learn(step.id, "running")
@@ -54,12 +54,12 @@ class Attempts:
             live.cause = "timeout" if attempt.reason.startswith("timeout") else "stopped"
         self._hands.keep(active, live)
         self._hands.set_wake(live.kill_at if live.cause else live.deadline, active)
-        self._hands.then(lambda: self._find(active, live))
+        self._hands.then(lambda: self._find(active, live, attempt.boot))
 
-    def _find(self, active: Active, live: Live) -> None:
+    def _find(self, active: Active, live: Live, boot: str) -> None:
         """Adopt what still runs, learn what ended; what was committed and never began begins now, and so does a wait."""
         faults.point("engine.recovers")
-        if not live.waits and self._executor.recover(live.folder) != "never":
+        if not live.waits and self._executor.recover(live.folder, boot) != "never":
             return
         try:
             job = self._hands.job(active, active.plan.spec_of(live.step), live.number)

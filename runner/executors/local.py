@@ -140,8 +140,12 @@ class LocalExecutor:
         """Report an attempt as one that cannot be started."""
         self._reports.append(Report(folder, "refused", reason=reason))
 
-    def recover(self, folder: str) -> str:
-        """Take over an attempt of a dead process. Returns ended, alive, orphans, gone (reported by `wait`) or never."""
+    def recover(self, folder: str, boot: str = "") -> str:
+        """Take over an attempt of a dead process. Returns ended, alive, orphans, gone (reported by `wait`) or never.
+
+        `boot`: under which start of the machine its row was written. The row outlives a power cut, the file `start` may not:
+        then nobody knows whether it had begun, and twice would be worse than not at all.
+        """
         found = process.examine(folder)
         if found.kind == "alive":
             self._adopt(folder, found.pid)
@@ -150,6 +154,9 @@ class LocalExecutor:
         elif found.kind == "orphans":
             process.kill_members(folder, process.read_start(folder), signal.SIGKILL)
             self._reports.append(Report(folder, "lost", reason="lost: its wrapper was killed; what it left was ended"))
+        elif found.kind == "never" and boot not in ("", process.boot()):
+            self._reports.append(Report(folder, "lost", reason="lost: the machine went down as it was to begin, and it may have begun"))
+            return "gone"
         elif found.kind == "gone":
             self._reports.append(Report(folder, "lost", reason="lost: the machine or the step's processes died"))
         return found.kind

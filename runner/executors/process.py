@@ -286,6 +286,11 @@ def boot_id() -> str:
         return file.read().strip()
 
 
+def boot() -> str:
+    """The same, short, as the rows of attempts have it."""
+    return boot_id()[:8]
+
+
 def stat_of(pid: int) -> Optional[List[str]]:
     """The fields of proc(5) stat from the third on; None when there is no such process."""
     try:

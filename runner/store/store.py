@@ -324,12 +324,14 @@ class Store:
     def step_counts(self, run_id: int) -> Dict[str, int]:
         return {row["state"]: row["n"] for row in self.db.all("step_counts", run_id=run_id)}
 
-    def add_attempt(self, run_id: int, step: str, number: int, folder: str, at: datetime, deadline: Optional[datetime]) -> None:
-        """The intent to start: committed before any process exists."""
+    def add_attempt(
+        self, run_id: int, step: str, number: int, folder: str, at: datetime, deadline: Optional[datetime], boot: Optional[str] = None
+    ) -> None:
+        """The intent to start: committed before anything of the step can happen."""
         at_text = to_text(at)
         self.db.execute(
             "insert_attempt", run_id=run_id, step=step, number=number, folder=self._relative(folder), at=at_text,
-            deadline_at=_plain(deadline),
+            deadline_at=_plain(deadline), boot=boot,
         )
         self._journal(at_text, "attempt", run_id, step, number, None, "running", "", "engine")
 
@@ -438,6 +440,7 @@ def _attempt(row: sqlite3.Row, folder: str) -> model.Attempt:
         run_id=row["run_id"], step=row["step"], number=row["number"], state=row["state"], reason=row["reason"],
         exit_code=row["exit_code"], folder=folder, deadline_at=_moment(row["deadline_at"]),
         kill_at=_moment(row["kill_at"]), started_at=from_text(row["started_at"]), ended_at=_moment(row["ended_at"]),
+        boot=row["boot"] or "",
     )
 
 

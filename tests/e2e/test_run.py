@@ -353,6 +353,24 @@ def test_killed_at_a_named_point_nothing_is_lost_or_doubled(runner, point):
         assert db.execute("SELECT count(*), max(number) FROM attempts").fetchone() == (3, 1)
 
 
+@pytest.mark.parametrize("retries, state, effects", [(0, "failed", ""), (1, "success", "once\n")])
+def test_after_a_power_cut_what_may_have_begun_is_lost_not_begun_again(runner, retries, state, effects):
+    """The row was on the disk, the file `start` not yet: whoever looks cannot know. Under the same boot there is no doubt."""
+    runner.write("mart.yaml", f"steps:\n  - {{id: a, bash: echo once >>count, retries: {retries}, retry_delay: 0s}}\n")
+    child = runner.start("run", "mart.yaml", "--date", "2026-02-28", env={"RUNNER_FAULT": "engine.committed:kill@1"})
+    assert child.wait(60) == -signal.SIGKILL
+    with sqlite3.connect(runner.home / "runner.db") as db:
+        assert db.execute("UPDATE attempts SET boot = '00000000' WHERE state = 'running' AND boot <> ''").rowcount == 1
+    runner("run", "mart.yaml", "--date", "2026-02-28", "--resume", code=None)
+    status = runner.json("status", "mart@2026-02-28")
+    assert status["state"] == state
+    count = runner.folder / "count"
+    assert (count.read_text() if count.exists() else "") == effects
+    with sqlite3.connect(runner.home / "runner.db") as db:
+        [(lost, reason)] = db.execute("SELECT state, reason FROM attempts WHERE number = 1")
+    assert lost == "lost" and "may have begun" in reason
+
+
 # -------------------------------------------------------------------------------------------------------- bad weather
 
 

@@ -81,14 +81,14 @@ class Hands:
     def watch(self, fd):
         pass
 
-    unwatch = prepare = discard = watch
+    unwatch = prepare = ready = discard = watch
 
     def start(self, job):
         if not self.dead:
             self.world.start(job)
             self.mine.add(job.folder)
 
-    def recover(self, folder):
+    def recover(self, folder, boot=""):
         if self.dead:
             return "alive"
         if folder in self.world.live or folder in self.world.ended:

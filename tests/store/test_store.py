@@ -163,7 +163,9 @@ INSERT INTO runs (id, name, pipeline, due_at, number, logical_at, interval_start
   params, state, created_at, ended_at) VALUES (7, 'mart@2026-02-28', 'mart', '2026-02-27T16:00:00.000000Z', 0,
   '2026-02-27T16:00:00.000000Z', '2026-02-27T16:00:00.000000Z', '2026-02-27T16:00:00.000000Z', 'Asia/Seoul', 'h', 'manual',
   '{"region": "서울"}', 'success', '2026-02-27T16:00:00.000000Z', '2026-02-27T16:05:00.000000Z');
-INSERT INTO step_runs (run_id, step, position, state, ended_at) VALUES (7, 'a', 0, 'success', '2026-02-27T16:05:00.000000Z');"""
+INSERT INTO step_runs (run_id, step, position, state, ended_at) VALUES (7, 'a', 0, 'success', '2026-02-27T16:05:00.000000Z');
+INSERT INTO attempts (run_id, step, number, state, folder, started_at, ended_at)
+  VALUES (7, 'a', 1, 'success', 'runs/mart/2026-02-28/a.1', '2026-02-27T16:00:00.000000Z', '2026-02-27T16:05:00.000000Z');"""
 
 
 def test_an_older_database_is_upgraded_by_command_with_a_copy_and_its_data(tmp_path):
@@ -179,6 +181,7 @@ def test_an_older_database_is_upgraded_by_command_with_a_copy_and_its_data(tmp_p
     run = store.run("mart@2026-02-28")
     assert (run.id, run.params, run.lane, run.backfill) == (7, {"region": "서울"}, 0, None)
     assert [row.state for row in store.step_runs(7)] == ["success"] and store.last_run_of("mart").id == 7
+    assert [attempt.boot for attempt in store.attempts(7)] == [""]
     assert not store.accounts.any() and store.audit.rows(9) == []
     with sqlite3.connect(copy) as connection:
         assert connection.execute("PRAGMA user_version").fetchone()[0] == 1

@@ -27,8 +27,8 @@ DELETE FROM step_runs WHERE run_id = :run_id AND step = :step
 UPDATE step_runs SET position = :position WHERE run_id = :run_id AND step = :step
 
 -- name: insert_attempt
-INSERT INTO attempts (run_id, step, number, state, folder, deadline_at, started_at)
-VALUES (:run_id, :step, :number, 'running', :folder, :deadline_at, :at)
+INSERT INTO attempts (run_id, step, number, state, folder, deadline_at, started_at, boot)
+VALUES (:run_id, :step, :number, 'running', :folder, :deadline_at, :at, :boot)
 
 -- name: attempts_of_step
 SELECT * FROM attempts WHERE run_id = :run_id AND step = :step ORDER BY number
