@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
+from typing import Optional, Tuple
 
 UTC = timezone.utc
 
@@ -31,9 +32,17 @@ def monotonic_usec() -> int:
 
 def to_text(moment: datetime) -> str:
     """A moment as the store keeps it: UTC, ISO 8601, always 27 characters, so that text order is time order."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+    global _last
+    known, text = _last
+    if moment is not known:  # the moment of a turn stands in many rows; never `==`, for which both halves of a repeated hour are one
+        text = moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+        _last = moment, text
+    return text
+
+
+_last: Tuple[Optional[datetime], str] = (None, "")
 
 
 def from_text(text: str) -> datetime:
     """The inverse of to_text."""
-    return datetime.fromisoformat(text[:26]).replace(tzinfo=UTC)
+    return datetime.fromisoformat(text[:26] + "+00:00")

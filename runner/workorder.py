@@ -48,12 +48,12 @@ def read_file(path: str) -> str:
 def run_folder(runs_folder: str, run: model.Run) -> str:
     """The folder of a run; without the characters `:` and `#`, which class paths and addresses cannot carry."""
     label = run.name.partition("@")[2].replace(":", "").replace("#", ".")
-    return os.path.join(runs_folder, run.pipeline, label)
+    return f"{runs_folder}/{run.pipeline}/{label}"
 
 
 def attempt_folder(runs_folder: str, run: model.Run, step: str, number: int) -> str:
     """The folder of an attempt: load.1, for a mapped step load.3.1; a glob must not see brackets."""
-    return os.path.join(run_folder(runs_folder, run), f"{step.replace('[', '.').replace(']', '')}.{number}")
+    return f"{run_folder(runs_folder, run)}/{step.replace('[', '.').replace(']', '')}.{number}"
 
 
 def make_job(
@@ -121,7 +121,7 @@ def _environment(pipeline, step, context, render, site: Site, command: model.Com
     for texts in (pipeline.env, step.env):
         env.update({name: render(name, str(value)) for name, value in texts.items()})
     env.update(template.environment(context))
-    env["RUNNER_OUTPUT"] = os.path.join(folder, "output")
+    env["RUNNER_OUTPUT"] = folder + "/output"
     env["RUNNER_ATTEMPT"] = folder
     if site.home:
         env["RUNNER_HOME"] = site.home

@@ -17,7 +17,7 @@ from runner.definitions import Definitions
 from runner.errors import Conflict, EnvironmentFault
 from runner.store import Store
 
-BATCH = 200  # pipelines in one transaction
+BATCH = 200  # pipelines in one transaction: between two, the first of their runs begin
 ROWS = 500  # runs in one transaction: after a long outage the other processes want to write too
 MISSED_ROWS = 1000  # of one pipeline after one outage; the oldest of them says that there were earlier ones
 ON_TIME = timedelta(minutes=5)  # later than this a run was missed and caught up
@@ -44,8 +44,8 @@ class Dispatch:
     def __init__(self, store: Store, definitions: Definitions, environ: Mapping[str, str], say: Callable[[str], None]):
         self._store, self._definitions, self._environ, self._say = store, definitions, environ, say
 
-    def run(self, now: datetime) -> bool:
-        """Deal with one batch; True when something was due, so that it is worth to come again."""
+    def run(self, now: datetime) -> List[str]:
+        """Deal with one batch; the pipelines that were due. It is worth to come again until there are none."""
         found: List[Due] = []
         rows = 0
         for row in self._store.pipelines.due(now, BATCH):
@@ -60,7 +60,7 @@ class Dispatch:
         except Exception:  # noqa: BLE001 - one of them cannot be written: find it, and let the others have theirs
             for due in found:
                 self._write_alone(due, now)
-        return bool(found)
+        return [due.row.name for due in found]
 
     def _write_all(self, found: Sequence[Due], now: datetime) -> None:
         if found:

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from logging.handlers import RotatingFileHandler
-from typing import Mapping
+from typing import Mapping, Optional, Tuple
 
 FILE = "daemon.log"
 BYTES, FILES = 10 * 1024 * 1024, 5
@@ -31,10 +31,32 @@ class _Rotating(RotatingFileHandler):
         return self._lines % self.EVERY == 1 and bool(super().shouldRollover(record))
 
 
+class Lines(list):
+    """Several lines as one record: those of a turn are written together, since a record costs more than what it says."""
+
+    def __str__(self) -> str:
+        return "\n".join(self)
+
+
 class _OneLine(logging.Formatter):
     """Local time with its offset, as every date of runner."""
 
     default_time_format, default_msec_format = "%Y-%m-%dT%H:%M:%S%z", None
+    _second: Tuple[int, str] = (0, "")
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not isinstance(record.msg, Lines):
+            return super().format(record)
+        before, _, after = super().format(logging.makeLogRecord({**record.__dict__, "msg": "\0"})).partition("\0")
+        return "\n".join(before + line.replace("\n", " ") + after for line in record.msg)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: Optional[str] = None) -> str:
+        """Many lines are of one second."""
+        second, text = self._second
+        if second != int(record.created):
+            text = super().formatTime(record, datefmt)
+            self._second = int(record.created), text
+        return text
 
 
 def open_log(home: str, environ: Mapping[str, str]) -> logging.Logger:

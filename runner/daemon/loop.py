@@ -6,12 +6,13 @@ is in the database and in the attempts' folders, so the next life adopts what ru
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 import traceback
 from datetime import datetime
-from typing import Any, Callable, List, MutableMapping, Optional
+from typing import Any, Callable, List, MutableMapping, Optional, Tuple
 
 from runner import __version__, faults, ownership
 from runner.clock import Clock
@@ -21,7 +22,7 @@ from runner.daemon.catalogue import Catalogue
 from runner.daemon.chores import Chores
 from runner.daemon.dispatch import Dispatch
 from runner.daemon.guards import ClockGuard
-from runner.daemon.log import open_log
+from runner.daemon.log import Lines, open_log
 from runner.daemon.notify import Notify
 from runner.daemon.timer import Timer, Watchdog
 from runner.daemon.watch import Watch
@@ -162,6 +163,7 @@ class _Life:
         self._parts: list = []  # what is to be closed, in the order of opening
         self._next_beat = self._rescan = 0.0
         self._looks = -1
+        self._lines: List[Tuple[int, Lines]] = []
 
     def begin(self) -> None:
         config, clock = self._config, self._clock
@@ -198,6 +200,7 @@ class _Life:
 
     def end(self) -> None:
         """Close what was opened; may be called twice."""
+        self._write_lines()
         while self._parts:
             try:
                 self._parts.pop().close()
@@ -227,7 +230,9 @@ class _Life:
                 self._scan()
             due = self._next_due is not None and self._next_due <= now  # by the clock that was looked at: it may be set meanwhile
             more = due and not leaving and not self.guard.reason and self._make_due(now)
-            if self._engine.turn(reports):
+            looked = self._engine.turn(reports)
+            self._write_lines()
+            if looked:
                 self._see_due()  # somebody may have made a run ahead of its time
                 self._alerting.recorder.news = True  # or left something to be told
             if self._alerting.recorder.news:
@@ -258,10 +263,12 @@ class _Life:
 
     def _make_due(self, now: datetime) -> bool:
         """Rows for what is due; True when there may be more."""
-        more = self._dispatch.run(now)
-        self._engine.look()
+        found = self._dispatch.run(now)
+        self._engine.stir(found)
         self._see_due()
-        return more
+        if not found or self._next_due is None or self._next_due > now:
+            self._engine.look()  # a run that was made ahead of its time may be due too
+        return bool(found)
 
     def _see_due(self) -> None:
         """The nearest moment at which something is due: a pipeline, or a run that was made ahead of its time."""
@@ -315,7 +322,17 @@ class _Life:
             words.append(f"step {event.step}")
         if event.number is not None:
             words.append(f"attempt {event.number}")
-        level = self._log.warning if event.state in ("failed", "unreadable") else self._log.info
-        level(" ".join(words) + f" {event.state}" + (f": {event.reason}" if event.reason else ""))
+        level = logging.WARNING if event.state in ("failed", "unreadable") else logging.INFO
+        line = " ".join(words) + f" {event.state}" + (f": {event.reason}" if event.reason else "")
+        if self._lines and self._lines[-1][0] == level:
+            self._lines[-1][1].append(line)
+        else:
+            self._lines.append((level, Lines([line])))
+
+    def _write_lines(self) -> None:
+        """What the engine has told since the last time."""
+        lines, self._lines = self._lines, []
+        for level, some in lines:
+            self._log.log(level, some)
 
 

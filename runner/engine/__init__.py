@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, List, Optional, Sequence
 
 from runner import faults, model, workorder
 from runner.alerts.recorder import Recorder
@@ -185,6 +185,11 @@ class Engine:
         """Read the database in the next turn: something was written to it."""
         self._hands.look_now = True
 
+    def stir(self, pipelines: Sequence[str]) -> None:
+        """Runs of these were made."""
+        for name in pipelines:
+            self._waiting.stir(name)
+
     def request_stop(self, actor: str, force: bool = False) -> None:
         """Stop all runs of this engine, with `force` without their teardowns; may be called from a signal handler."""
         self._stop = FORCE + actor if force else actor
@@ -266,11 +271,10 @@ class Engine:
                 self._hands.touch(active)
 
     def _end_run(self, active: Active, end: plan.EndRun, now: datetime) -> None:
-        self.store.move("run", active.run.id, active.run.state, end.state, now, reason=end.reason, stop_requested=None)
-        self.store.release(active.run.id, self.owner.id)
+        self.store.move("run", active.run.id, active.run.state, end.state, now, reason=end.reason, stop_requested=None, engine=None)
         active.run = replace(active.run, state=end.state, reason=end.reason, ended_at=now, engine=None, stop_requested=None)
         self._hands.say(active, None, end.state, end.reason, None, now)
         self._ahead.forget(active.run.id)
         del self._hands.active[active.run.id]
-        self._waiting.stir(active.run.pipeline)
+        self._waiting.ended(active.run.pipeline)
         self._waits.ended(active.run.pipeline)

@@ -28,7 +28,8 @@ class Waiting:
         self.holds: Dict[str, Dict[str, str]] = {}
         self.unreadable: Set[int] = set()  # runs whose definition this runner cannot read
         self._all = True  # a waiting run may begin, of any pipeline
-        self._some: Set[str] = set()  # or of these, since one of their runs ended
+        self._empty: Set[str] = set()  # pipelines none of whose runs waited when we looked last
+        self._some: Dict[str, None] = {}  # or of these, in order: one of their runs was made or ended
 
     @property
     def stirred(self) -> bool:
@@ -38,9 +39,16 @@ class Waiting:
     def stir(self, pipeline: str = "") -> None:
         """Something changed for the waiting runs, of all pipelines or of one."""
         if pipeline:
-            self._some.add(pipeline)
+            self._empty.discard(pipeline)
+            self._some[pipeline] = None
         else:
+            self._empty.clear()
             self._all = True
+
+    def ended(self, pipeline: str) -> None:
+        """A run of it has ended, so another may begin, if one waits: those that were made since, we were told of."""
+        if pipeline not in self._empty:
+            self._some[pipeline] = None
 
     def give(self, run: model.Run, pipeline: model.Pipeline) -> None:
         """A run that this engine has claimed."""
@@ -67,7 +75,7 @@ class Waiting:
 
     def begin_some(self, now: datetime, draining: bool) -> None:
         """In the order of the queue, as far as `queue.why_waits` lets them."""
-        everything, some, self._all, self._some = self._all, self._some, False, set()
+        everything, some, self._all, self._some = self._all, self._some, False, {}
         if draining or not (everything or some):
             return
         full: Set[str] = set()  # when one of a pipeline's runs has no room, the others have none
@@ -75,13 +83,17 @@ class Waiting:
             if pipeline.name not in full and (everything or pipeline.name in some):
                 if not self._begin_given(self._store.run_by_id(run_id), pipeline, now):
                     full.add(pipeline.name)
-        names = [] if not self._serve else self._store.waiting_pipelines() if everything else sorted(some)
+        if not self._serve:
+            return
+        if everything:
+            some = dict.fromkeys(self._store.waiting_pipelines())
         room = BEGIN_AT_ONCE
-        for i, name in enumerate(names):
+        while some and room > 0:
+            name = next(iter(some))
             room -= self._begin_of(name, now, room)
-            if room <= 0:
-                self._some.update(names[i:])  # in the next turn, so that the first steps start at once
-                return
+            if room > 0:
+                del some[name]
+        self._some = some  # the others in the next turn, so that the first steps start at once
 
     def _begin_given(self, run: model.Run, pipeline: model.Pipeline, now: datetime) -> bool:
         """False when its pipeline has no room for a further run."""
@@ -102,8 +114,10 @@ class Waiting:
         """Begin waiting runs of one pipeline; how many began."""
         began = 0
         active: Optional[List[str]] = None
-        for limit in (1, CANDIDATES):  # mostly the first tells that there is no room
-            for run in self._store.waiting_runs(pipeline, now, limit):
+        for limit in (2, CANDIDATES):  # mostly there is no room, or no other
+            runs = self._store.waiting_runs(pipeline, now, limit)
+            before = began
+            for run in runs:
                 spec = None if run.id in self.unreadable else self.read(run)
                 if spec is None:
                     continue
@@ -112,15 +126,19 @@ class Waiting:
                 if began >= room or len(active) >= spec.max_active_runs:
                     return began
                 facts = queue_facts(self._store, run, spec, now, active=active, holds=self.holds, site=self.blocked)
-                if not queue.why_waits(run, spec, facts) and self._store.claim(run.id, self._hands.owner.id, None):
+                if not queue.why_waits(run, spec, facts):  # nobody else can take it: the transaction has the write lock
                     self.begin(run, spec, now)
                     active.append(run.name)
                     began += 1
+            if len(runs) < limit:
+                if began - before == len(runs):
+                    self._empty.add(pipeline)
+                break
         return began
 
     def begin(self, run: model.Run, pipeline: model.Pipeline, now: datetime) -> None:
-        """A claimed run begins."""
-        self._store.move("run", run.id, "queued", "running", now, started_at=now)
+        """A run that is nobody's, or ours already, begins and is ours."""
+        self._store.move("run", run.id, "queued", "running", now, started_at=now, engine=self._hands.owner.id)
         begun = replace(run, state="running", reason="", started_at=now, ended_at=None, engine=self._hands.owner.id)
         active = self._take_over(begun, pipeline, run.started_at is None)
         self._hands.set_wake(active.deadline, active)

@@ -42,8 +42,8 @@ def prepare(job: Job, base: Mapping[str, str], gate: bool = False) -> None:
     _make_folder(job.folder)
     try:
         for name, text in job.files.items():
-            _place(os.path.join(job.folder, name + HELD if gate and name == "script" else name), text)
-        _place(os.path.join(job.folder, "job"), _order(job, base, gate))
+            _place(f"{job.folder}/{name}{HELD if gate and name == 'script' else ''}", text)
+        _place(job.folder + "/job", _order(job, base, gate))
     except ValueError:
         raise OSError(errno.EINVAL, "it holds a NUL, or half a character, which no command can be given", _odd_one(job)) from None
 
@@ -55,7 +55,7 @@ def has_gate(job: Job, base: Mapping[str, str]) -> bool:
 
 def open_gate(job: Job) -> None:
     """Its script may be read. Raises OSError."""
-    path = os.path.join(job.folder, "script")
+    path = job.folder + "/script"
     os.rename(path + HELD, path)
 
 
@@ -96,14 +96,14 @@ def _order(job: Job, base: Mapping[str, str], gate: bool) -> str:
     added = {name: value for name, value in env.items() if base.get(name) != value}
     _check_sizes(words, added)
     gone = [word for name in base if name not in env for word in ("-u", name)]  # a name, never a value of the server's: this goes to the disk
-    odd = [f"{name}={value}" for name, value in added.items() if not _ASSIGNED.fullmatch(name)]
+    odd = [f"{name}={added.pop(name)}" for name in list(added) if not _ASSIGNED.fullmatch(name)]
     if gone or odd or not _PROGRAM.fullmatch(words[0]):
         words = (ENV, *gone, *odd, *words)
-    assigned = [f"{name}={_quoted(value)}" for name, value in added.items() if _ASSIGNED.fullmatch(name)]
+    assigned = [f"{name}={_quoted(value)}" for name, value in added.items()]
     if gate:
         assigned += [f"BASH_ENV={_quoted(GATE)}", 'RUNNER_GATE="$g $$ $b $n ."']  # its number, and what goes into `start`
     text = f"cd {_quoted(job.cwd)} &&\n" + "\n".join(f"{one} \\" for one in assigned) + f"""
-{" ".join(map(_quoted, words))} {"8<&0 " if gate else ""}</dev/null >>{_quoted(os.path.join(job.folder, "log"))} 2>&1 9<&-
+{" ".join(map(_quoted, words))} {"8<&0 " if gate else ""}</dev/null >>{_quoted(job.folder + "/log")} 2>&1 9<&-
 """
     if "\0" in text:
         raise ValueError
@@ -181,13 +181,13 @@ _ATTEMPT = b"RUNNER_ATTEMPT="
 
 def read_start(folder: str) -> Optional[Wrapper]:
     """The start file; None when it is absent or not whole."""
-    words = _words(os.path.join(folder, "start"))
+    words = _words(folder + "/start")
     return Wrapper(int(words[0]), words[1], words[2], folder) if len(words) == 4 and words[3] == "." else None
 
 
 def read_rc(folder: str) -> Optional[int]:
     """The exit status on disk; None when it is absent or not whole."""
-    words = _words(os.path.join(folder, "rc"))
+    words = _words(folder + "/rc")
     return int(words[0]) if len(words) == 2 and words[1] == "." else None
 
 
@@ -210,14 +210,14 @@ def _beginning(path: str, most: int) -> bytes:
 def read_note(folder: str) -> str:
     """What a client left for people to read beside the state: the id and the address of what it has started elsewhere."""
     try:
-        return " ".join(_beginning(os.path.join(folder, "note"), 500).decode("utf-8", "replace").split())
+        return " ".join(_beginning(folder + "/note", 500).decode("utf-8", "replace").split())
     except OSError:
         return ""
 
 
 def read_outputs(folder: str) -> dict:
     """The `key=value` lines of $RUNNER_OUTPUT; a line `{...}` is JSON whose keys are taken. Raises ValueError."""
-    path = os.path.join(folder, "output")
+    path = folder + "/output"
     try:
         if os.stat(path).st_size > MAX_OUTPUT_BYTES:
             raise ValueError(f"$RUNNER_OUTPUT holds more than {MAX_OUTPUT_BYTES // 1024} KiB: hand on a path instead")

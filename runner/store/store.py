@@ -35,7 +35,7 @@ _TABLES = {
         model.ATTEMPT_TERMINAL,
     ),
 }
-_COLUMNS = frozenset({"started_at", "ended_at", "retry_at", "tries", "outputs", "exit_code", "kill_at", "stop_requested"})
+_COLUMNS = frozenset({"started_at", "ended_at", "retry_at", "tries", "outputs", "exit_code", "kill_at", "stop_requested", "engine"})
 
 
 class Store:
@@ -164,11 +164,12 @@ class Store:
             name = self._free_name(pipeline.name, [label, wide_label or label], number)
             run_id = self.db.one("next_run_id")["id"]
             at_text = to_text(at)
+            digest, values = self.keep_definition(pipeline, at), _json(params)
             self.db.execute(
                 "insert_run", id=run_id, name=name, pipeline=pipeline.name, due_at=to_text(date.due), number=number,
                 logical_at=to_text(date.logical), interval_start=to_text(date.interval_start),
                 interval_end=to_text(date.interval_end), timezone=date.timezone,
-                definition=self.keep_definition(pipeline, at), trigger_kind=trigger, params=_json(params),
+                definition=digest, trigger_kind=trigger, params=values,
                 only_steps=_json(list(only)) if only else None, at=at_text, state=state, reason=reason,
                 ended_at=at_text if state in model.RUN_TERMINAL else None, engine=engine, lane=0 if backfill is None else 1,
                 place=place, backfill=backfill, parent=parent,
@@ -179,7 +180,12 @@ class Store:
                     [{"run_id": run_id, "step": step.id, "position": i} for i, step in enumerate(pipeline.steps)],
                 )
             self._journal(at_text, "run", run_id, None, None, None, state, reason or trigger, actor or trigger)
-            return self.run_by_id(run_id)
+            return model.Run(
+                id=run_id, name=name, pipeline=pipeline.name, number=number, definition=digest, date=date, trigger=trigger,
+                params=json.loads(values), state=state, reason=reason, created_at=at, started_at=None,
+                ended_at=at if state in model.RUN_TERMINAL else None, engine=engine, stop_requested=None,
+                only=tuple(only) if only else None, lane=0 if backfill is None else 1, backfill=backfill, parent=parent,
+            )
 
     def _free_name(self, pipeline: str, labels: Sequence[str], number: int) -> str:
         suffix = f"#{number + 1}" if number else ""

@@ -58,6 +58,21 @@ def test_a_due_time_starts_a_run_and_not_before(house):
     house.check_promises()
 
 
+def test_a_run_made_ahead_begins_at_its_time_though_a_schedule_is_due_in_the_same_instant(house):
+    """Not at the next look, which is ten seconds away."""
+    due, text = soon(4)
+    house.pipeline("once", f"schedule: '@once'\nstart_date: '{text}'\n" + ONE)
+    house.pipeline("asked", ONE)
+    house.daemon()
+    known(house, "once", "asked")
+    house("trigger", "asked", "--date", text)
+    house.wait_lines(2)
+    starts = {row["pipeline"]: from_text(row["started_at"]) for row in house.rows("SELECT pipeline, started_at FROM runs")}
+    assert timedelta() <= starts["asked"] - due and abs(starts["asked"] - starts["once"]) < timedelta(seconds=5)
+    house.wait_all_ended()
+    house.check_promises()
+
+
 def test_after_an_outage_the_latest_runs_and_the_others_leave_a_row_that_says_why(house):
     house.pipeline("mart", "schedule: '* * * * *'\n" + ONE)
     house.end(house.daemon())

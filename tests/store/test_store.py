@@ -62,6 +62,21 @@ def test_twenty_processes_at_once_make_one_run(tmp_path):
     assert sorted(answers) == ["conflict"] * 19 + ["made"]
 
 
+@pytest.mark.parametrize("changes", [
+    {}, {"params": {"region": "서울", "days": (1, 2), "none": None}}, {"only": ["a"]}, {"state": "missed", "reason": "why"}, {"engine": "1-me"},
+    {"backfill": 1, "place": 3},
+])
+def test_a_run_that_was_just_made_is_the_run_that_is_read(store, clock, changes):
+    if "backfill" in changes:
+        with store.transaction():
+            changes = {**changes, "backfill": store.pipelines.add_backfill("mart", "2026-02-28", "2026-02-28", 1, "kim", clock.now())}
+    date = make_date()
+    made = store.create_run(PIPELINE, date, "2026-02-28", **{"trigger": "manual", "params": {}, "at": clock.now(), **changes})
+    assert made == store.run_by_id(made.id)
+    again = store.create_run(PIPELINE, date, "2026-02-28", trigger="manual", params={}, at=clock.now(), new=True, parent=made.id)
+    assert again == store.run_by_id(again.id) and again.number == 1
+
+
 def test_a_move_expects_a_state_and_writes_the_journal(store, clock):
     run = add_run(store, PIPELINE, clock)
     with store.transaction():
