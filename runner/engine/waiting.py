@@ -28,8 +28,8 @@ class Waiting:
         self.holds: Dict[str, Dict[str, str]] = {}
         self.unreadable: Set[int] = set()  # runs whose definition this runner cannot read
         self._all = True  # a waiting run may begin, of any pipeline
-        self._empty: Set[str] = set()  # pipelines none of whose runs waited when we looked last
         self._some: Dict[str, None] = {}  # or of these, in order: one of their runs was made or ended
+        self._more: Set[str] = set()  # pipelines of which runs waited when we looked last
 
     @property
     def stirred(self) -> bool:
@@ -39,15 +39,14 @@ class Waiting:
     def stir(self, pipeline: str = "") -> None:
         """Something changed for the waiting runs, of all pipelines or of one."""
         if pipeline:
-            self._empty.discard(pipeline)
+            self._more.add(pipeline)
             self._some[pipeline] = None
         else:
-            self._empty.clear()
             self._all = True
 
     def ended(self, pipeline: str) -> None:
-        """A run of it has ended, so another may begin, if one waits: those that were made since, we were told of."""
-        if pipeline not in self._empty:
+        """A run of it has ended, so another may begin, if one waits: of those that were made since we are told."""
+        if pipeline in self._more or not self._serve:
             self._some[pipeline] = None
 
     def give(self, run: model.Run, pipeline: model.Pipeline) -> None:
@@ -87,6 +86,7 @@ class Waiting:
             return
         if everything:
             some = dict.fromkeys(self._store.waiting_pipelines())
+            self._more = set(some)
         room = BEGIN_AT_ONCE
         while some and room > 0:
             name = next(iter(some))
@@ -132,7 +132,7 @@ class Waiting:
                     began += 1
             if len(runs) < limit:
                 if began - before == len(runs):
-                    self._empty.add(pipeline)
+                    self._more.discard(pipeline)
                 break
         return began
 
