@@ -28,7 +28,7 @@ import load
 import soak
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+ROUNDS = daemon.ROUNDS
 RUNNER = [sys.executable, "-m", "runner"]
 
 
@@ -141,24 +141,7 @@ def bench_fan(b: Bench) -> None:
 def bench_gap(b: Bench) -> None:
     """From the end of a step to the start of the next, by the clock of the steps themselves."""
     path = b.write("gap", steps_chain(100, "echo $EPOCHREALTIME"))
-    log = os.path.join(b.folder, "limit.log")
-
-    def gaps(times):
-        times = sorted(float(t.replace(",", ".")) for t in times)
-        return statistics.median(y - x for x, y in zip(times, times[1:]))
-
-    def limit():
-        open(log, "w").close()
-        b.limit_seconds(100, 1, "bash", "-c", "echo $EPOCHREALTIME", log=log)
-        with open(log) as file:
-            return gaps(file.read().split())
-
-    def ours():
-        result = b.run(path)[2]
-        folder = os.path.join(b.home, "runs", "gap", result["name"].partition("@")[2].replace(":", ""))
-        return gaps(open(os.path.join(folder, f"s{i}.1", "log")).read() for i in range(100))
-
-    mine, low, ratio = paired(ours, limit)
+    mine, low, ratio = paired(lambda: daemon.gap_of(b.home, b.run(path)[2]["name"]), lambda: daemon.gap_of_limit(b))
     say("step to next step, p50", f"{mine * 1000:.2f} ms, limit {low * 1000:.2f}", ratio, "<= 1.6 x limit", ratio <= 1.6)
 
 

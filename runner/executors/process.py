@@ -1,7 +1,8 @@
 """One attempt on this host: its folder, its wrapper, its processes. No clock of its own, no database.
 
-An attempt's folder holds: job (its environment and command), script... (what that runs), log (its output, bytes as they came), start (its
-wrapper and the boot), rc (exit status), output (what it hands on), note (what its client says of it). The recovery table stands in docs/architecture.md.
+An attempt's folder holds: job (its environment and command), script... (what that runs; .held while it may not), log (its output,
+bytes as they came), start (its wrapper and the boot), rc (exit status), output (what it hands on), note (what its client says of
+it). The recovery table stands in docs/architecture.md.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from runner.store import Store
+from runner.store import Store, db
 from runner.web import metrics
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (-?[0-9.e+-]+)')
@@ -73,7 +73,7 @@ def test_counters_never_go_back(site):
     assert after['runner_runs_total{pipeline="mart",state="failed"}'] == 1
 
 
-def test_what_ran_before_there_were_counts_is_counted(site, tmp_path):
+def test_what_ran_before_there_were_counts_is_counted(site, monkeypatch):
     site.run("mart", "2026-02-26", state="success", states={"extract": "success"}, seconds=90)
     site.run("mart", "2026-02-27", state="failed", states={"extract": "failed"}, seconds=30)
     kept = [dict(row) for row in site.store.db.all("counted")]
@@ -81,7 +81,9 @@ def test_what_ran_before_there_were_counts_is_counted(site, tmp_path):
         for kind, name in [("TRIGGER", each) for each in ("count_made", "count_begun", "count_ended", "count_late")] + [("TABLE", "counted"), ("TABLE", "answers")]:
             site.store.db.execute_text(f"DROP {kind} {name}", {})
         site.store.db.execute_text("PRAGMA user_version = 5", {})
-    site.store.db.upgrade()
+    steps = db.migrations()
+    monkeypatch.setattr(db, "migrations", lambda: steps[:6])  # those after it have been taken
+    assert site.store.db.upgrade() == 6
     again = {row["pipeline"]: dict(row) for row in Store(site.config.database).db.all("counted")}
     for row in kept:
         if row["pipeline"] in again:
