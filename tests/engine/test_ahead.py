@@ -16,6 +16,17 @@ def steps_of(jobs):
     return [job.env["RUNNER_STEP"] for job in jobs]
 
 
+def while_a_runs(house):
+    """(engine, executor, run): of a and then b, where a goes on until it is told to end."""
+    executor = FakeExecutor({"a": ["hang"]})
+    engine = house.engine(executor)
+    pipeline = make_pipeline(make_step("a"), make_step("b", ["a"]))
+    run = add_run(house.store, pipeline, house.clock)
+    engine.adopt(run, pipeline)
+    engine.turn([])
+    return engine, executor, run
+
+
 def test_each_step_of_a_chain_is_made_while_the_one_before_runs(house):
     run, executor = house.run(make_pipeline(make_step("a"), make_step("b", ["a"]), make_step("c", ["b"])))
     assert run.state == "success" and steps_of(executor.prepared) == ["b", "c"]
@@ -23,12 +34,7 @@ def test_each_step_of_a_chain_is_made_while_the_one_before_runs(house):
 
 
 def test_what_is_made_ahead_is_not_begun(house):
-    executor = FakeExecutor({"a": ["hang"]})
-    engine = house.engine(executor)
-    pipeline = make_pipeline(make_step("a"), make_step("b", ["a"]))
-    run = add_run(house.store, pipeline, house.clock)
-    engine.adopt(run, pipeline)
-    engine.turn([])
+    engine, executor, run = while_a_runs(house)
     assert steps_of(executor.prepared) == ["b"] and executor.started == ["a"] and house.states(run)["b"] == "pending"
     engine.close()
     assert executor.discarded == executor.prepared
@@ -48,11 +54,7 @@ def test_what_never_has_its_turn_is_taken_away(house, codes, discarded):
 
 def test_one_that_is_old_is_made_anew(house):
     """Its step may have waited for hours: what it was made of may have changed."""
-    executor = FakeExecutor({"a": ["hang"]})
-    engine = house.engine(executor)
-    pipeline = make_pipeline(make_step("a"), make_step("b", ["a"]))
-    engine.adopt(add_run(house.store, pipeline, house.clock), pipeline)
-    engine.turn([])
+    engine, executor, _ = while_a_runs(house)
     house.clock.advance(3)
     executor.end(executor.live_folders()[0], 0)
     house.play(engine, executor)
@@ -79,11 +81,7 @@ def test_no_shell_is_started_for_the_slot_of_another(house):
 
 
 def test_a_shell_that_was_started_for_nothing_goes_in_the_same_turn(house):
-    executor = FakeExecutor({"a": ["hang"]})
-    engine = house.engine(executor)
-    pipeline = make_pipeline(make_step("a"), make_step("b", ["a"]))
-    engine.adopt(add_run(house.store, pipeline, house.clock), pipeline)
-    engine.turn([])
+    engine, executor, _ = while_a_runs(house)
     engine.draining = True  # so that b is not begun
     executor.end(executor.live_folders()[0], 0)
     engine.turn(executor.wait(0))
