@@ -203,9 +203,7 @@ class LocalExecutor:
         ended, died = self._wrappers.news(look)
         for folder, pid, code in ended:
             self._again.discard(folder)
-            if self._never_began(folder):
-                self._wrappers.free(pid)
-            elif self._lost_race(folder, pid, code):
+            if self._never_began(folder) or self._lost_race(folder, pid, code):
                 self._wrappers.free(pid)
             else:
                 out += self._ended(folder, pid, code)
