@@ -82,9 +82,14 @@ class Walk:
         timing = page.evaluate("(() => { const t = performance.getEntriesByType('navigation')[0]; return [t.duration, t.encodedBodySize, t.decodedBodySize]; })()")
         self.seen.setdefault("timing", {})[path] = [round(each) for each in timing]
 
+    def check(self, page, what):
+        """After its style sheet has come: a browser that is asked for widths before lays the page out without."""
+        page.wait_for_load_state("load")
+        self.trouble += [f"{what}: {each}" for each in page.evaluate(CHECK)]
+
     def judge(self, page, what):
         """What a person would have trouble with on that page."""
-        self.trouble += [f"{what}: {each}" for each in page.evaluate(CHECK)]
+        self.check(page, what)
         if self.order.get("axe"):
             page.evaluate(Path(self.order["axe"]).read_text(encoding="utf-8"))
             self.trouble += [f"{what}: {each}" for each in page.evaluate(AXE, RULES)]

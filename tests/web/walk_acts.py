@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
-from walk import CHECK, FLAGS, LOOKS, Walk
+from walk import FLAGS, LOOKS, Walk
 
 LOOKS["korean phone"] = {**LOOKS["phone"], "locale": "ko-KR"}
 LOOKS["no script"] = {"viewport": {"width": 1366, "height": 768}, "java_script_enabled": False}
@@ -31,7 +31,7 @@ class Acts(Walk):
 
     def look_closely(self, page, look):
         if look != "no script":
-            self.trouble += [f"{look} {page.url}: {each}" for each in page.evaluate(CHECK)]
+            self.check(page, f"{look} {page.url}")
         if self.order.get("shots"):
             name = page.url.replace(self.order["base"], "").strip("/").replace("/", "-").replace("?", "-") or "today"
             step = "seen" if page.locator("pre.same").count() else "form"
