@@ -380,9 +380,9 @@ def _environment(pid: int) -> bytes:
 
 def terminate(folder: str) -> bool:
     """Ask an attempt to end: TERM to its process group. The wrapper lives on, to write rc. False when nothing of it is there
-    yet that could hear."""
+    yet that could hear: a signal to what the wrapper has forked and is not yet the command meets the wrapper's own handlers."""
     start = read_start(folder)
-    if not any(members(folder, start)):
+    if not any(start is None or _named(start) not in _environment(pid) for pid in members(folder, start)):
         return False
     if start and is_alive(start):
         _send_group(start.pid, signal.SIGTERM)

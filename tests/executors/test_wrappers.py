@@ -158,6 +158,23 @@ def test_a_step_that_forked_when_its_wrapper_died_is_found(tmp_path):
         other.wait()
 
 
+def test_a_fork_that_is_not_yet_the_command_is_asked_again(tmp_path):
+    """It has the handlers of its wrapper: a TERM would be lost there, and the step run on until the KILL."""
+    os.mkfifo(tmp_path / "gate")
+    text = f'echo "$$ {process.boot_id()} n1 ." >start; unset RUNNER_WRAPPER; (read x <gate; exec env RUNNER_ATTEMPT="$PWD" sleep 1000) & trap : TERM; wait; wait; echo over'
+    wrapper = subprocess.Popen(["/bin/sh", "-c", text], env={**ENV, process.WRAPPER: "n1"}, cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE)
+    try:
+        start = wait_for(lambda: process.read_start(str(tmp_path)))
+        wait_for(lambda: list(process.members(str(tmp_path), start)))
+        assert process.terminate(str(tmp_path)) is False
+        (tmp_path / "gate").write_text("go\n")
+        wait_for(lambda: process.terminate(str(tmp_path)))
+        assert wrapper.communicate(timeout=60)[0] == b"over\n"
+    finally:
+        if wrapper.poll() is None:
+            os.killpg(wrapper.pid, signal.SIGKILL)
+
+
 def test_the_folder_of_an_attempt_is_in_use_whatever_its_processes_carry(tmp_path, executor):
     folder = tmp_path / "a"
     os.mkfifo(tmp_path / "gate")
