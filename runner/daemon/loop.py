@@ -6,6 +6,7 @@ is in the database and in the attempts' folders, so the next life adopts what ru
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -105,6 +106,7 @@ class Daemon:
         while True:
             life = _Life(config, self._environ, self._clock, self._log, self._notify, lock, self._asked, guard)
             try:
+                gc.disable()  # until the first turn is over: what a start reads is kept, and was looked through for garbage a tenth of the time
                 life.begin()
                 began = True
                 code = life.work()
@@ -128,6 +130,7 @@ class Daemon:
                 guard = life.guard
                 self._log.error(f"a fault of runner itself, beginning anew: {error}\n{traceback.format_exc().rstrip()}")
             finally:
+                gc.enable()
                 life.end()
 
     def _reloaded(self, config: Config) -> Config:
@@ -231,6 +234,7 @@ class _Life:
             due = self._next_due is not None and self._next_due <= now  # by the clock that was looked at: it may be set meanwhile
             more = due and not leaving and not self.guard.reason and self._make_due(now)
             looked = self._engine.turn(reports)
+            gc.enable()
             self._write_lines()
             if looked:
                 self._see_due()  # somebody may have made a run ahead of its time
