@@ -121,6 +121,33 @@ def test_each_whole_pipeline_passes_the_check_unless_it_is_marked_wrong(name):
             assert not found, "\n".join(found)
 
 
+@pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
+def test_the_faults_shown_first_are_what_the_check_says(name):
+    """Of two slips of the pen in the example that stands above them."""
+    text = named(name)["mart.yaml"]
+    for right, slip in (("<< ds >>", "<< dss >>"), ("retries: 2", "retires: 2")):
+        assert right in text
+        text = text.replace(right, slip, 1)
+    result = check.check_text(text.encode(), path="", name="mart", site=check.Site("Asia/Seoul"), shown="mart.yaml")
+    told = [report.format_problem(problem).strip() for problem in result.errors]
+    assert [each for each in told if each not in read(name)] == [] and "\n".join(told) in read(name)
+
+
+def test_each_example_pipeline_is_named_where_they_are_listed():
+    """What is in pipelines/reference does not become a pipeline of a new home."""
+    found = {name[:-5]: folder for folder, _, names in os.walk(os.path.join(ROOT, "pipelines")) for name in names if name.endswith(".yaml") and name[0] != "_"}
+    examples = sorted(name for name, folder in found.items() if "reference" not in folder)
+    listed = re.search(r"\$ runner list\n.*?\n(.*?)\n  no daemon runs", read("docs/tutorial.md"), re.S).group(1)
+    assert [line.split()[0] for line in listed.splitlines()] == examples
+    assert [name for name in found if f"`{name}`" not in read("docs/examples.md")] == []
+
+
+def test_the_tutorial_shows_what_install_says_last():
+    said = read("install.sh").partition("'Installed. What to type next:'")[2]
+    lines = re.findall(r"'(  runner [^']*)'", said)
+    assert len(lines) > 3 and [line for line in lines if line + "\n" not in read("docs/tutorial.md")] == []
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_each_piece_of_yaml_can_be_read(name):
     for block in parts(name)[0]:
