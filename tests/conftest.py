@@ -74,6 +74,9 @@ class FakeExecutor:
     def refuse(self, folder, reason):
         self._done.append(Report(folder, "refused", reason=reason))
 
+    def ended(self, folder):
+        return None
+
     def recover(self, folder, boot=""):
         return "never"
 

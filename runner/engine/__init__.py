@@ -153,8 +153,10 @@ class Engine:
         if run.started_at and pipeline.timeout:
             active.deadline = self._hands.monotonic(run.started_at) + pipeline.timeout
             self._hands.set_wake(active.deadline, active)
-        for attempt in self.store.live_attempts(run.id) if not first else ():
-            self._attempts.recover(active, attempt)
+        if not first:
+            now, tick = self.clock.now(), self.clock.monotonic()
+            for attempt in self.store.live_attempts(run.id):
+                self._attempts.recover(active, attempt, now, tick)
         self._hands.touch(active)
         return active
 
@@ -173,8 +175,9 @@ class Engine:
             run = self.store.run_by_id(row["id"])
             pipeline = self._waiting.read(run)
             if pipeline and self.store.claim(run.id, self.owner.id, owner):
-                active = self._take_over(self.store.run_by_id(run.id), pipeline)
-                self._hands.say_run(active.run, "adopted", f"from {owner}, which died" if owner else "its process had left it")
+                run = self.store.run_by_id(run.id)
+                self._hands.say_run(run, "adopted", f"from {owner}, which died" if owner else "its process had left it")
+                self._take_over(run, pipeline)
         for owner in dead:
             if dead[owner]:
                 self._hands.then(lambda owner=owner: self._forget(owner))

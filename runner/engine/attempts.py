@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Dict, Optional
 
@@ -13,6 +14,7 @@ from runner.planning import plan, retries
 from runner.waits import News, Waits
 
 WAIT_SECONDS = 7 * 86400.0  # a wait without `timeout`
+LATE_LOOK = 60.0  # seconds that a wait has when its time ran out while nobody looked: what it waits for may have come before
 SINCE = ", since "
 
 
@@ -43,16 +45,21 @@ class Attempts:
             self._hands.then(lambda: self._executor.start(job))
         self._hands.say(active, step.id, "running", "", number, now)
 
-    def recover(self, active: Active, attempt: model.Attempt) -> None:
+    def recover(self, active: Active, attempt: model.Attempt, now: datetime, tick: float) -> None:
         """Pick up one attempt of a dead engine (the recovery table of docs/architecture.md)."""
         live = Live(active.run.id, attempt.step, attempt.number, attempt.folder, reason=attempt.reason,
                     waits=active.plan.spec_of(attempt.step).slotless)
-        if attempt.deadline_at:
-            live.deadline = self._hands.monotonic(attempt.deadline_at)
         if attempt.kill_at:
             live.kill_at = self._hands.monotonic(attempt.kill_at)
             live.cause = "timeout" if attempt.reason.startswith("timeout") else "stopped"
         self._hands.keep(active, live)
+        report = None if live.waits else self._executor.ended(live.folder)
+        if report:  # before anybody asks whether it has taken too long
+            at = min(max(report.at or now, attempt.started_at), now)  # the clock may have been set meanwhile
+            self.take_report(replace(report, at=at), now)
+            return
+        if attempt.deadline_at:
+            live.deadline = max(self._hands.monotonic(attempt.deadline_at), tick + LATE_LOOK if live.waits else tick)
         self._hands.set_wake(live.kill_at if live.cause else live.deadline, active)
         self._hands.then(lambda: self._find(active, live, attempt.boot))
 
@@ -90,12 +97,13 @@ class Attempts:
         reason = "; ".join(filter(None, (verdict.reason, note, left)))
         run_id = active.run.id
         self._store.move(
-            "attempt", run_id, "running", verdict.attempt, now, step=live.step, number=live.number, reason=reason, exit_code=report.exit_code)
+            "attempt", run_id, "running", verdict.attempt, now, ended=report.at, step=live.step, number=live.number, reason=reason,
+            exit_code=report.exit_code)
         columns: Dict[str, Any] = {"retry_at": verdict.retry_at}
         if verdict.step == "success":
             columns["outputs"] = outputs or None
             active.outputs[live.step] = outputs
-        self._store.move("step", run_id, "running", verdict.step, now, step=live.step, reason=reason, **columns)
+        self._store.move("step", run_id, "running", verdict.step, now, ended=report.at, step=live.step, reason=reason, **columns)
         active.plan.learn(live.step, verdict.step, verdict.retry_at, chosen)
         self._hands.say(active, live.step, verdict.step, reason, live.number, now)
 
@@ -132,7 +140,7 @@ class Attempts:
 
     def end_overdue(self, active: Active, now: datetime, tick: float) -> None:
         """What has taken too long: the run, or an attempt; and the KILL behind a TERM."""
-        if active.deadline is not None and tick >= active.deadline and not active.plan.stopping:
+        if active.deadline is not None and tick >= active.deadline and active.plan.open and not active.plan.stopping:
             reason = f"the run's timeout of {active.pipeline.timeout:g} s is over"
             active.plan.stop(reason, "failed")
             self.end_all(active, reason, now, tick)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Mapping, Optional
 
 
@@ -16,3 +17,4 @@ class Report:
     reason: str = ""
     leftovers: bool = False
     outputs: Optional[Mapping[str, Any]] = None  # what a wait hands on; a process has written a file
+    at: Optional[datetime] = None  # when it ended, where nobody saw it

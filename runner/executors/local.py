@@ -140,6 +140,11 @@ class LocalExecutor:
         """Report an attempt as one that cannot be started."""
         self._reports.append(Report(folder, "refused", reason=reason))
 
+    def ended(self, folder: str) -> Optional[Report]:
+        """The end of an attempt of a dead process, when it came while nobody looked."""
+        found = process.read_end(folder)
+        return Report(folder, "exited", found[0], at=found[1]) if found else None
+
     def recover(self, folder: str, boot: str = "") -> str:
         """Take over an attempt of a dead process. Returns ended, alive, orphans, gone (reported by `wait`) or never.
 

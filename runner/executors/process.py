@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
@@ -190,6 +191,12 @@ def read_rc(folder: str) -> Optional[int]:
     """The exit status on disk; None when it is absent or not whole."""
     words = _words(folder + "/rc")
     return int(words[0]) if len(words) == 2 and words[1] == "." else None
+
+
+def read_end(folder: str) -> Optional[Tuple[int, datetime]]:
+    """The exit status on disk, and when it was written."""
+    code = read_rc(folder)
+    return None if code is None else (code, datetime.fromtimestamp(os.stat(folder + "/rc").st_mtime, timezone.utc))
 
 
 def _words(path: str) -> List[str]:

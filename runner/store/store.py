@@ -74,18 +74,19 @@ class Store:
         number: Optional[int] = None,
         reason: str = "",
         actor: str = "engine",
+        ended: Optional[datetime] = None,
         **columns: Any,
     ) -> None:
         """Change one state and write the journal. Raises StaleState when the row is not in `frm`.
 
-        `columns` are further values of the row, moments as datetime. `ended_at` is set here, as terminal says; what had ended
-        keeps its time when a person marks it.
+        `columns` are further values of the row, moments as datetime. `ended_at` is set here, as terminal says, to `ended` where
+        that was before `at`; what had ended keeps its time when a person marks it.
         """
         table, key, moves, terminal = _TABLES[kind]
         if to not in moves.get(frm, ()):
             raise StaleState(f"{kind} {run_id}/{step or ''}: no way from {frm} to {to}")
         if not (frm in terminal and to in terminal):
-            columns["ended_at"] = at if to in terminal else None
+            columns["ended_at"] = (ended or at) if to in terminal else None
         if kind == "step":
             columns.setdefault("retry_at", None)
         values = {name: _plain(value) for name, value in columns.items()}

@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from datetime import datetime, timedelta, timezone
+from textwrap import dedent
 
 import pytest
 
@@ -240,6 +241,49 @@ def test_what_ended_while_no_daemon_lived_is_taken_as_it_was(house):
     assert house.runs() == {f"good@{day(1)}": "success", f"bad@{day(1)}": "failed"}
     assert house.rows("SELECT exit_code FROM attempts WHERE step = 'a'")[0]["exit_code"] == 7
     house.check_promises()
+
+
+LONG_AGO = "2026-01-01T00:00:00.000000Z"
+
+
+def test_what_ended_by_itself_while_no_daemon_lived_is_no_timeout(house):
+    """Its limits are over when it is found; it was there before anybody could end it."""
+    house.pipeline("mart", "defaults: {timeout: 1h, retries: 1, retry_delay: 1s}\n" + dedent(CHAIN))
+    house.pipeline("one", f"timeout: 1h\nsteps:\n  - id: a\n    bash: {WAITS}\n")
+    child = house.daemon()
+    for name in ("mart", "one"):
+        house("trigger", name, "--date", day(1))
+    house.wait_lines(2)
+    house.end(child, signal.SIGKILL)
+    house.open()
+    files = {row["step"]: house.home / row["folder"] / "rc" for row in house.rows("SELECT step, folder FROM attempts")}
+    house.wait_for(lambda: all(file.exists() and file.read_text() for file in files.values()))
+    ended = {step: file.stat().st_mtime for step, file in files.items()}
+    house.change("UPDATE attempts SET deadline_at = ?", LONG_AGO)
+    house.change("UPDATE runs SET started_at = ? WHERE pipeline = 'one'", LONG_AGO)
+    house.daemon()
+    house.wait_all_ended()
+    assert house.runs() == {f"mart@{day(1)}": "success", f"one@{day(1)}": "success"}
+    for row in house.rows("SELECT step, ended_at FROM attempts WHERE step IN ('first', 'a')"):
+        assert abs(from_text(row["ended_at"]).timestamp() - ended[row["step"]]) < 0.001
+    assert {row["number"] for row in house.rows("SELECT number FROM attempts")} == {1}
+    house.check_promises()
+
+
+def test_a_run_that_is_over_its_time_when_it_is_found_begins_nothing_more(house):
+    house.pipeline("mart", "timeout: 1h\n" + dedent(CHAIN))
+    child = house.daemon()
+    house("trigger", "mart", "--date", day(1))
+    house.wait_lines(1)
+    house.end(child, signal.SIGKILL)
+    house.open()
+    file = house.home / house.rows("SELECT folder FROM attempts")[0]["folder"] / "rc"
+    house.wait_for(lambda: file.exists() and file.read_text())
+    house.change("UPDATE runs SET started_at = ?", LONG_AGO)
+    house.daemon()
+    house.wait_all_ended()
+    assert house.run(f"mart@{day(1)}")["reason"] == "the run's timeout of 3600 s is over"
+    assert [house.step(f"mart@{day(1)}", step)["state"] for step in ("first", "last")] == ["success", "killed"]
 
 
 def test_drain_begins_nothing_and_leaves_when_the_steps_have_ended(house):

@@ -50,9 +50,9 @@ def test_a_wait_outlives_the_daemon_with_the_deadline_it_had(house, tmp_path):
     for step in ("landed", "late"):
         house.wait_for(waiting(house, "load@2026-02-28", step))
     house.end(first, signal.SIGKILL)
-    house.change("UPDATE attempts SET deadline_at = '2026-01-01T00:00:00.000000Z' WHERE step = 'late'")
+    house.change("UPDATE attempts SET deadline_at = '2026-01-01T00:00:00.000000Z'")
     (tmp_path / "in.csv").write_text("x")
-    house.daemon()
+    house.daemon(patch="from runner.engine import attempts; attempts.LATE_LOOK = 5.0")  # what has come before its time is over is looked at once
     house.wait_state("load@2026-02-28", "failed")
     steps = {row["step"]: row for row in house.rows("SELECT * FROM step_runs")}
     assert steps["landed"]["state"] == "success" and steps["late"]["state"] == "failed"

@@ -88,6 +88,10 @@ class Hands:
             self.world.start(job)
             self.mine.add(job.folder)
 
+    def ended(self, folder):
+        code = self.world.ended.get(folder, "lost")
+        return None if self.dead or code == "lost" else Report(folder, "exited", code)
+
     def recover(self, folder, boot=""):
         if self.dead:
             return "alive"
