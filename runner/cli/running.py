@@ -296,10 +296,11 @@ def _see_it_stop(app: App, store, run: model.Run, came: str, who, no_wait: bool,
             app.say(f"{run.name} is being stopped already, by {run.stop_requested}; to end its teardown steps too: runner stop {run.name} --force")
         owner = run.engine or store.run_by_id(run.id).engine
         app.say(f"asked {ownership.about(app.config.engines_folder, owner)} to stop {run.name}" if owner else f"{run.name} has ended")
-        while not no_wait and store.run_by_id(run.id).state not in model.RUN_TERMINAL:
+        while not no_wait and (now := store.run_by_id(run.id)).state not in model.RUN_TERMINAL:
+            if not (now.engine and ownership.is_alive(app.config.engines_folder, now.engine)):  # who was asked is dead
+                work(app, store, now, acts.as_run_has_it(app, store, now), None, False, as_json, as_json, stop_by=who.told)
+                return
             app.clock.sleep(0.1)
-            if not ownership.is_alive(app.config.engines_folder, owner):
-                break
     _print_stopped(app, store, run, as_json)
 
 

@@ -108,12 +108,14 @@ class Engine:
 
     @property
     def draining(self) -> bool:
-        """Nothing new starts."""
+        """Nothing new starts, but the teardown of runs that are being stopped."""
         return self._deciding.draining
 
     @draining.setter
     def draining(self, draining: bool) -> None:
         self._deciding.draining = draining
+        for active in self._hands.active.values():
+            self._hands.touch(active)
 
     @property
     def blocked(self) -> str:
@@ -266,6 +268,8 @@ class Engine:
                 self._waiting.begin(self.store.run_by_id(run_id), self._waiting.given.pop(run_id), now)
         for run_id, active in self._hands.active.items():
             actor = self._stop or asked.get(run_id) or ""
+            if self._stop and self._serve and run_id not in asked:  # so that the next daemon knows, should this one be killed meanwhile
+                self.store.request_stop(run_id, self._stop)
             force = actor.startswith(FORCE)
             if actor and not (active.plan.forced if force else active.plan.stopping):
                 actor = actor[len(FORCE):] if force else actor

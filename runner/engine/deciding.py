@@ -20,7 +20,7 @@ class Deciding:
 
     def __init__(self, hands: Hands, attempts: Attempts, ahead: Ahead, end_run: Callable[[Active, plan.EndRun, datetime], None]):
         self._hands, self._store, self._attempts, self._ahead, self._end_run = hands, hands.store, attempts, ahead, end_run
-        self.draining = False  # nothing new starts
+        self.draining = False  # nothing new starts but the teardown of runs that are being stopped
 
     def decide(self, now: datetime, tick: float) -> None:
         """What needs no slot is decided for every run that changed; then the free slots go out, one by one."""
@@ -30,7 +30,7 @@ class Deciding:
             if run_id in hands.active:
                 self._settle(hands.active[run_id], now, tick)
                 self._offer(run_id, now)
-        while slots.free > 0 and not self.draining:
+        while slots.free > 0:
             run_id = slots.best()
             if run_id is None:
                 return
@@ -48,11 +48,14 @@ class Deciding:
             self._settle(active, now, tick)  # a step that ended at once may have followers
             self._offer(run_id, now)
 
+    def _may_begin(self, active: Active) -> bool:
+        return not self.draining or bool(active.plan.stopping)
+
     def _offer(self, run_id: int, now: datetime) -> None:
         """Let a run compete for slots with its best step, and wake it for its next retry."""
         hands = self._hands
         active = hands.active.get(run_id)
-        step = active.plan.best(now) if active else None
+        step = active.plan.best(now) if active and self._may_begin(active) else None
         if step is None:
             hands.slots.withdraw(run_id)
         else:
@@ -71,7 +74,7 @@ class Deciding:
                     self._end_run(active, decision, now)
                     return
                 self._finish(active, decision.step, decision.state, decision.reason, now)
-            free = [] if self.draining else active.plan.free()
+            free = active.plan.free() if self._may_begin(active) else []
             for step_id in free:
                 if active.plan.spec_of(step_id).foreach is not None:
                     self._expand(active, step_id, now)

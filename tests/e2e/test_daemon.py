@@ -315,6 +315,46 @@ def test_stop_kill_ends_the_steps(house):
     assert "daemon stop --kill" in house.run(f"mart@{day(1)}")["reason"]
 
 
+def test_stop_kill_takes_away_what_the_steps_had_set_up(house):
+    house.pipeline("mart", f"steps:\n  - id: a\n    bash: {WAITS}\n    kill_grace: 1s\n  - {{id: away, teardown: a, bash: '{EFFECT}'}}\n  - {{id: b, needs: a, bash: '{EFFECT}'}}\n")
+    child = house.daemon()
+    house("trigger", "mart", "--date", day(1))
+    house.wait_lines(1)
+    house("daemon", "stop", "--kill")
+    assert house.ended(child) == 0
+    assert {row["step"]: row["state"] for row in house.rows("SELECT step, state FROM step_runs")} == {"a": "killed", "away": "success", "b": "killed"}
+    assert house.run(f"mart@{day(1)}")["state"] == "killed"
+
+
+def test_a_daemon_killed_while_it_ends_all_leaves_that_to_the_next(house):
+    house.pipeline("mart", f"steps:\n  - id: a\n    bash: trap '' TERM; {WAITS}\n    kill_grace: 1h\n  - {{id: b, needs: a, bash: '{EFFECT}'}}\n")
+    child = house.daemon()
+    house("trigger", "mart", "--date", day(1))
+    house.wait_lines(1)
+    asked = house.start("daemon", "stop", "--kill")
+    house.wait_for(lambda: house.rows("SELECT 1 FROM attempts WHERE kill_at IS NOT NULL"))
+    house.end(child, signal.SIGKILL)
+    asked.communicate(timeout=60)
+    house.open()
+    house.daemon()
+    house.wait_all_ended()
+    assert house.run(f"mart@{day(1)}")["state"] == "killed" and house.step(f"mart@{day(1)}", "b")["state"] == "killed"
+
+
+def test_who_stops_a_run_ends_it_also_when_the_daemon_dies_meanwhile(house):
+    house.pipeline("mart", f"steps:\n  - id: a\n    bash: trap '' TERM; {WAITS}\n    kill_grace: 1h\n")
+    child = house.daemon()
+    house("trigger", "mart", "--date", day(1))
+    house.wait_lines(1)
+    asked = house.start("stop", f"mart@{day(1)}")
+    house.wait_for(lambda: house.rows("SELECT 1 FROM attempts WHERE kill_at IS NOT NULL"))
+    house.end(child, signal.SIGKILL)
+    house.wait_for(lambda: (house.run(f"mart@{day(1)}")["engine"] or "").startswith(f"{asked.pid}-"))
+    house.open()
+    out, err = asked.communicate(timeout=60)
+    assert asked.returncode == 0 and house.runs() == {f"mart@{day(1)}": "killed"}, (out, err)
+
+
 def test_without_a_daemon_stop_and_reload_say_how_to_start_one(house):
     for word in ("stop", "reload"):
         told = house("daemon", word, code=2)
