@@ -267,7 +267,9 @@ class Engine:
             if self._stop or run_id in asked:  # it begins, so that it ends like any other
                 self._waiting.begin(self.store.run_by_id(run_id), self._waiting.given.pop(run_id), now)
         for run_id, active in self._hands.active.items():
-            actor = self._stop or asked.get(run_id) or ""
+            actor = asked.get(run_id) or ""
+            if self._stop and not actor.startswith(FORCE):
+                actor = self._stop
             if self._stop and self._serve and run_id not in asked:  # so that the next daemon knows, should this one be killed meanwhile
                 self.store.request_stop(run_id, self._stop)
             force = actor.startswith(FORCE)
