@@ -64,10 +64,10 @@ def test_nothing_of_the_step_happens_before_it_is_let(tmp_path, executor):
 STATE = r"""
 printf '%s\n' "$0" "${BASH_SOURCE[0]}" "$-" "$#" "$@" "$LINENO" "$PWD" "$BASHOPTS" "$SHELLOPTS" "$(set -o)" "$(ulimit -a)"
 trap; alias; declare -F
-[ "$SECONDS" -lt 2 ] && echo young
+[ "$SECONDS" -lt 5 ] && echo young
 env | grep -v '^_=' | sort
 compgen -v | grep -vxE '_|REPLY' | sort
-ls /proc/$$/fd | tr '\n' ' '
+ls /proc/$$/fd
 [ -z "${REPLY+x}" ] && cat </dev/stdin && echo no input
 """
 
@@ -81,7 +81,7 @@ def test_a_step_cannot_tell_that_there_was_a_gate(tmp_path, executor):
         made = replace(made, argv=(*made.argv, "one", "two words"))
         if gate:
             pid = held(executor, made)
-            wait_for(lambda: int(process.stat_of(pid)[19]) + 2.1 * os.sysconf("SC_CLK_TCK") < _uptime())  # field 22: when it was born
+            wait_for(lambda: int(process.stat_of(pid)[19]) + 5.1 * os.sysconf("SC_CLK_TCK") < _uptime())  # field 22: when it was born
         executor.start(made)
         assert wait_one(executor).exit_code == 0, log(folder)
         seen.append(log(folder))
