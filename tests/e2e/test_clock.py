@@ -299,7 +299,7 @@ def test_a_step_that_lives_through_a_jump_keeps_its_timeout_and_its_date(house):
 def test_a_daemon_stopped_over_a_due_time_catches_up_when_it_goes_on(tmp_path, pause):
     house = House(tmp_path)
     try:
-        due, text = soon(4)
+        due, text = soon(4 + int(house.patience()))
         house.pipeline("tick", f"schedule: {{every: 1m}}\nstart_date: '{text}'\nsteps:\n  - id: a\n    bash: {EFFECT}\n")
         child = house.daemon()
         child.send_signal(signal.SIGSTOP)

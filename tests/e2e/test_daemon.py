@@ -48,7 +48,7 @@ def day(number):
 
 
 def test_a_due_time_starts_a_run_and_not_before(house):
-    due, text = soon(3)
+    due, text = soon(3 + int(house.patience()))
     house.pipeline("once", f"schedule: '@once'\nstart_date: '{text}'\n" + ONE)
     house.daemon()
     house.wait_lines(1)
@@ -61,7 +61,7 @@ def test_a_due_time_starts_a_run_and_not_before(house):
 
 def test_a_run_made_ahead_begins_at_its_time_though_a_schedule_is_due_in_the_same_instant(house):
     """Not at the next look, which is ten seconds away."""
-    due, text = soon(4)
+    due, text = soon(4 + int(house.patience()))
     house.pipeline("once", f"schedule: '@once'\nstart_date: '{text}'\n" + ONE)
     house.pipeline("asked", ONE)
     house.daemon()
@@ -90,7 +90,8 @@ def test_after_an_outage_the_latest_runs_and_the_others_leave_a_row_that_says_wh
 
 
 def test_a_daemon_that_was_stopped_for_a_while_makes_up_for_all_of_it(house):
-    moments = [soon(seconds) for seconds in (3, 4, 5)]
+    patience = int(house.patience())  # the daemon must be there before
+    moments = [soon(patience + seconds) for seconds in (3, 4, 5)]
     for number, (_, text) in enumerate(moments):
         house.pipeline(f"p{number}", f"schedule: '@once'\nstart_date: '{text}'\n" + ONE)
     child = house.daemon()
@@ -130,7 +131,7 @@ def test_a_future_date_waits_until_it_is_due(house):
     far = house("trigger", "mart", "--date", "2099-12-31")
     assert "it begins 2099-12-31" in far.stderr
     assert "it is due 2099-12-31" in house.json("status", "mart@2099-12-31")["waits"]
-    due, text = soon(3)
+    due, text = soon(3 + int(house.patience()))
     near = house.json("trigger", "mart", "--date", text)["name"]
     house.wait_state(near, "success")
     assert timedelta() <= from_text(house.run(near)["started_at"]) - due < timedelta(seconds=6)  # not at the next beat
