@@ -501,14 +501,14 @@ def test_a_backfill_shows_its_dates_and_runs_them_in_order_so_many_at_once(house
 def test_a_backfill_goes_on_after_kill_9_and_a_new_start(house):
     house.pipeline("mart", OVERLAPPING)
     child = house.daemon()
-    house("backfill", "mart", "--from", day(1), "--to", day(12), "--parallel", "3", "--yes")
+    house("backfill", "mart", "--from", day(1), "--to", day(30), "--parallel", "3", "--yes")
     for _ in range(3):
         count = len(house.lines())
-        house.wait_lines(count + 1)
+        house.wait_lines(min(count + 1, 30))
         house.end(child, signal.SIGKILL)
         child = house.daemon()
     house.wait_all_ended()
-    assert sorted(house.runs()) == [f"mart@{day(n)}" for n in range(1, 13)] and set(house.runs().values()) == {"success"}
+    assert sorted(house.runs()) == [f"mart@{day(n)}" for n in range(1, 31)] and set(house.runs().values()) == {"success"}
     house.check_promises()
 
 
