@@ -155,6 +155,11 @@ class House(Shell):
     def wait_all_ended(self, seconds=60):
         return self.wait_for(lambda: self.runs() and not {"queued", "running"} & set(self.runs().values()), seconds)
 
+    def rest(self, pipeline):
+        """No minute begins a run of it any more, and what began has ended."""
+        self("pause", pipeline)
+        self.wait_all_ended()
+
     def wait_lines(self, count, path=None, seconds=60):
         """Until `effects` has so many lines."""
         return self.wait_for(lambda: len(self.lines(path)) >= count and self.lines(path), seconds)
