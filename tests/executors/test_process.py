@@ -261,6 +261,7 @@ def test_a_reused_pid_or_another_boot_is_never_adopted(tmp_path, executor, chang
     folder.mkdir()
     env = {**ENV, "RUNNER_WRAPPER": "b"}
     other = subprocess.Popen(["sleep", "1000"], env=env, start_new_session=True)
+    wait_for(lambda: process._environment(other.pid))  # Popen returns a moment before there is one
     boot = process.boot_id() if change == "pid" else "00000000-0000-0000-0000-000000000000"
     (folder / "start").write_text(f"{other.pid} {boot} {'a' if change == 'pid' else 'b'} .\n")
     assert executor.recover(str(folder)) in ("gone", "orphans")
