@@ -362,21 +362,21 @@ def test_a_copy_while_another_writes_is_of_one_moment(mart):
 
     copier = threading.Thread(target=copy)
     copier.start()
-    writer = sqlite3.connect(mart.home / "runner.db", timeout=30, isolation_level=None)
-    slowest, pause = 0.0, threading.Event()
-    for number in range(200):
-        at = time.perf_counter()
-        writer.execute("BEGIN IMMEDIATE")
-        writer.execute("INSERT INTO left_side VALUES ('x')")
-        writer.execute("INSERT INTO right_side VALUES ('x')")
-        writer.execute("COMMIT")
-        slowest = max(slowest, time.perf_counter() - at)
+    writer = sqlite3.connect(mart.home / "runner.db", timeout=0, isolation_level=None)  # it waits for no lock: it would be refused
+    pause = threading.Event()
+    try:
+        for number in range(200):
+            writer.execute("BEGIN IMMEDIATE")
+            writer.execute("INSERT INTO left_side VALUES ('x')")
+            writer.execute("INSERT INTO right_side VALUES ('x')")
+            writer.execute("COMMIT")
+            begun.set()
+            pause.wait(0.005)
+    finally:
         begun.set()
-        pause.wait(0.005)
-    ended.set()
-    copier.join()
-    writer.close()
-    assert slowest < 0.2
+        ended.set()
+        copier.join()
+        writer.close()
     for path in copies:
         with sqlite3.connect(path) as connection:
             counts = connection.execute("SELECT (SELECT count(*) FROM left_side), (SELECT count(*) FROM right_side), (SELECT count(*) FROM runs)").fetchone()
@@ -448,22 +448,29 @@ def test_300_000_step_rows_go_without_a_writer_waiting(runner):
     path = str(runner.home / "runner.db")
     fill(Store(path, "normal"))
     before = os.path.getsize(path)
-    process = runner.start("clean", "--json", env={"RUNNER_TIMEZONE": "UTC"})
     writer = sqlite3.connect(path, timeout=30, isolation_level=None)
     waits, pause = [], threading.Event()
-    while process.poll() is None:
+
+    def write():
         at = time.perf_counter()
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("INSERT INTO holds (pipeline, step, actor, at) VALUES ('p', ?, 'me', '')", (str(len(waits)),))
         writer.execute("COMMIT")
         waits.append(time.perf_counter() - at)
         pause.wait(0.003)
+
+    for _ in range(100):
+        write()
+    alone = max(waits)  # what the disk itself takes here
+    process = runner.start("clean", "--json", env={"RUNNER_TIMEZONE": "UTC"})
+    while process.poll() is None:
+        write()
     out, err = process.communicate()
     assert process.returncode == 0, err
     counts = writer.execute("SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM step_runs)").fetchone()
     writer.close()
-    print(f"{len(waits)} writes, the slowest {max(waits) * 1000:.0f} ms; {before / 1e6:.0f} MB became {os.path.getsize(path) / 1e6:.0f} MB")
-    assert counts == (1, STEPS) and max(waits) < 0.2 and len(waits) > 100
+    print(f"{len(waits)} writes, the slowest {max(waits) * 1000:.0f} ms, {alone * 1000:.0f} ms alone; {before / 1e6:.0f} MB became {os.path.getsize(path) / 1e6:.0f} MB")
+    assert counts == (1, STEPS) and max(waits) < 0.2 + 5 * alone and len(waits) > 200
     assert os.path.getsize(path) < before / 2
 
 
