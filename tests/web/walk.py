@@ -158,6 +158,25 @@ class Walk:
             self.trouble.append("the first Tab does not offer the content")
         page.context.close()
 
+    def late(self):
+        """What was asked for before the filter is answered after it: the rows stay those of the filter."""
+        page, held = self.open("desk"), []
+        page.add_init_script("delete AbortSignal.timeout")  # however slow the machine is
+        page.route("**/pipelines", lambda route: held.append(route) if "x-part" in route.request.headers else route.fallback())
+        with page.expect_request(lambda request: "x-part" in request.headers):
+            self.go(page, "/pipelines")
+        rows = page.locator("tbody tr").count()
+        page.keyboard.press("/")
+        page.keyboard.type("tag:night")
+        self.expect(page, "fewer rows though an answer is missing", "(rows) => document.querySelectorAll('tbody tr').length < rows", rows)
+        with page.expect_response(lambda answer: "x-part" in answer.request.headers and "?" not in answer.url) as answer:
+            held.pop().fallback()
+        answer.value.finished()
+        page.evaluate("new Promise((done) => setTimeout(done, 100))")  # the page reads it
+        if page.locator("tbody tr").count() >= rows:
+            self.trouble.append("a late answer brings back the rows that the filter took away")
+        page.context.close()
+
     def living(self):
         """A run that goes on while one looks, its log, and a connection that is lost and comes back."""
         page, log = self.open("desk"), self.open("desk")
@@ -228,6 +247,7 @@ def main():
             for look in LOOKS:
                 walk.screens(look)
             walk.by_keys()
+            walk.late()
             walk.language()
             walk.together()
             walk.living()

@@ -2,22 +2,25 @@
 "use strict";
 (() => {
   const live = document.getElementById("live"), lost = document.querySelector(".lost");
-  let etag = null, failures = 0, timer = 0;
+  let etag = null, failures = 0, timer = 0, turns = 0;
   const every = Number(live && live.dataset.live || 0) * 1000;
 
   // ---- looking again: only the live part, only when it has changed, only while somebody can see it
   const again = (wait) => { clearTimeout(timer); if (every) timer = setTimeout(look, wait); };
   async function look() {
     if (document.hidden) return;
+    const turn = ++turns;
     try {
       const headers = { "X-Part": "live" };
       if (etag) headers["If-None-Match"] = etag;
       const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "error", signal: AbortSignal.timeout && AbortSignal.timeout(20000) });
-      if (answer.status === 200) { const text = await answer.text(); etag = etag === null || replace(text) ? answer.headers.get("ETag") : ""; found(); }
+      const text = answer.status === 200 ? await answer.text() : "";
+      if (turn !== turns) return;  // it was asked again meanwhile, maybe at another address: that answer counts
+      if (answer.status === 200) { etag = etag === null || replace(text) ? answer.headers.get("ETag") : ""; found(); }
       else if (answer.status === 304) found();
       else if (answer.status === 401) location.reload();  // signed out meanwhile: the answer leads to the door
       else throw new Error(answer.status);
-    } catch (error) { missing(); }
+    } catch (error) { if (turn !== turns) return; missing(); }
     again(failures ? Math.min(30000, 2000 * failures) : every);
   }
   function found() { lost.hidden = true; document.body.classList.remove("stale"); failures = 0; }
