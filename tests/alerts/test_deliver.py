@@ -189,7 +189,7 @@ def test_a_command_that_fails(send, run, said):
 
 def test_nothing_is_left_of_a_command_that_hangs(send, home):
     with pytest.raises(RunnerError, match="had not ended"):
-        send("command: {run: [sh, -c, 'sleep 600 & echo $! > pid; wait'], timeout: 0.5s}")
+        send("command: {run: [sh, -c, 'sleep 600 & echo $! > pid; wait'], timeout: 3s}")
     pid = int((home.folder / "pid").read_text())
     for _ in range(1000):
         try:

@@ -142,7 +142,7 @@ def test_a_command_that_is_not_there_is_told_and_not_taken_for_a_path_that_is_mi
 
 
 def test_a_command_that_hangs_is_ended_with_its_children(tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "LONGEST_SECONDS", 0.3)
+    monkeypatch.setattr(command, "LONGEST_SECONDS", 3)  # in which it must have written its pid
     env = script(tmp_path, "hang", f"echo $$ >{tmp_path}/pid; sleep 100 & wait")
     code, _, said = command.ask(["hang"], env, "/")
     assert code == 124 and "no answer" in said
