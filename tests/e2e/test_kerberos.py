@@ -203,7 +203,7 @@ def test_a_killed_step_leaves_no_ticket(krunner, kdc, ignores):
     krunner.write("hang.yaml", f"""
         kerberos: {{principal: etl/here, keytab: {kdc.etl}}}
         steps:
-          - {{id: a, timeout: 2s, kill_grace: 1s, bash: "{ignores}klist -s && echo there; while :; do sleep 0.1; done"}}
+          - {{id: a, timeout: 10s, kill_grace: 1s, bash: "{ignores}klist -s && echo there; while :; do sleep 0.1; done"}}
     """)
     krunner("run", "hang.yaml", "--date", "2026-02-28", code=1)
     step = krunner.json("status", "hang@2026-02-28")["steps"][0]
@@ -225,7 +225,7 @@ klist -s && klist | sed -n 's/^Default principal: //p' >> "$TOLD" || echo none >
         steps:
           - {{id: a, wait: {{hdfs: /data/x, every: 1s}}}}
           - {{id: b, wait: {{hdfs: /data/x, every: 2s}}}}
-          - {{id: c, wait: {{hdfs: /data/x, every: 1s}}, kerberos: {{principal: etl/here, keytab: {kdc.ops}}}, timeout: 3s, allow_failure: true}}
+          - {{id: c, wait: {{hdfs: /data/x, every: 1s}}, kerberos: {{principal: etl/here, keytab: {kdc.ops}}}, timeout: 10s, allow_failure: true}}
     """)
     krunner("run", "waits.yaml", "--date", "2026-02-28")
     told = (krunner.folder / "told").read_text().split()

@@ -56,7 +56,7 @@ def test_the_status_of_a_running_step_names_its_application_and_a_stop_ends_it(r
 def test_a_timeout_kills_the_application_and_the_retry_submits_anew(runner, stage):
     second = REPORT.replace("_0001", "_0002")
     stage.script(f"if [ -e first ]; then {second}exit 0; fi\ntouch first\n{HANGS}")
-    write(runner, stage, timeout="3s", retries=1, retry_delay="0s")
+    write(runner, stage, timeout="10s", retries=1, retry_delay="0s")
     ended(begin(runner), 0)
     assert stage.rm.apps[APP]["state"] == "KILLED" and stage.submitted() == 2
     [step] = runner.json("status", "night@2026-11-20")["steps"]

@@ -112,7 +112,7 @@ def test_the_timeout_of_the_step_rolls_back(base):
     base.write("p.yaml", f"""
         steps:
           - id: a
-            timeout: 2s
+            timeout: 10s
             sql: {{connection: mart, sql: "create table t (a); {LONG}", to: o.csv}}
         """)
     base("run", "p.yaml", "--date", "2026-02-28", code=1)

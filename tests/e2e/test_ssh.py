@@ -35,7 +35,7 @@ def test_date_env_and_outputs(runner, pipeline):
 
 
 def test_the_timeout_reaches_the_other_host_and_the_retry_is_clean(runner, pipeline):
-    there = pipeline(f"echo x >> {runner.folder}/ran; [ $RUNNER_TRY_NUMBER = 2 ] || sleep 6543", timeout="4s", retries=1, retry_delay=0)
+    there = pipeline(f"echo x >> {runner.folder}/ran; [ $RUNNER_TRY_NUMBER = 2 ] || sleep 6543", timeout="10s", retries=1, retry_delay=0)
     runner("run", "mart.yaml", "--date", "2026-02-28")
     assert (runner.folder / "ran").read_text() == "x\nx\n" and not processes("sleep\x006543") and os.listdir(there) == []
 
