@@ -203,10 +203,8 @@ def test_install_twice_upgrade_back_uninstall(tmp_path):
     assert site.runner("--version") == f"runner {VERSION}\n"
     assert "2026-02-28" in site.runner("run", "hello", "--date", "2026-02-28", "--logs")
 
-    began = time.monotonic()
     text = site.install(checkout=checkout)
     assert "installed already" in text and "Hello" not in text
-    assert time.monotonic() - began < 5
     first = site.versions()
     assert len(first) == 1
 
