@@ -63,6 +63,7 @@ def house(tmp_path):
     made.close()
 
 
+@pytest.mark.timeout(900)
 def test_a_browser_walks_through_every_screen(house):
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not chromium:
@@ -94,11 +95,11 @@ def test_a_browser_walks_through_every_screen(house):
     order.update(axe=AXE if os.path.exists(AXE) else "", pid=child.pid, again=str(house.folder / "again"))
     walk = subprocess.Popen([PYTHON, os.path.join(HERE, "walk.py"), json.dumps(order)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        house.wait_for(lambda: os.path.exists(order["again"]) or walk.poll() is not None, 400)
+        house.wait_for(lambda: os.path.exists(order["again"]) or walk.poll() is not None, 600)
         if os.path.exists(order["again"]):
             assert child.wait(10) == -9
             child = house.daemon(env={"RUNNER_LISTEN": f"127.0.0.1:{port}"})
-        out, said = walk.communicate(timeout=200)
+        out, said = walk.communicate(timeout=300)
     finally:
         walk.kill()
     assert walk.returncode == 0, said[-3000:]
@@ -111,7 +112,7 @@ def test_a_browser_walks_through_every_screen(house):
         **{name: screens[name] for name in ("today", "pipelines", "pipeline", "run", "log", "operations")}, "account": "/account", "users": "/users",
         **{act: live + act for act in ("trigger", "backfill", "pause", "hold")}, **{act: run + act for act in ("rerun", "mark")},
     })
-    done = subprocess.run([PYTHON, os.path.join(HERE, "walk.py"), json.dumps(order)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=280)
+    done = subprocess.run([PYTHON, os.path.join(HERE, "walk.py"), json.dumps(order)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     behind = json.loads(done.stdout)
     assert behind["trouble"] == [], "\n".join(dict.fromkeys(behind["trouble"]))
