@@ -161,7 +161,7 @@ def test_a_step_that_forked_when_its_wrapper_died_is_found(tmp_path):
 def test_a_fork_that_is_not_yet_the_command_is_asked_again(tmp_path):
     """It has the handlers of its wrapper: a TERM would be lost there, and the step run on until the KILL."""
     os.mkfifo(tmp_path / "gate")
-    text = f'echo "$$ {process.boot_id()} n1 ." >start; unset RUNNER_WRAPPER; (read x <gate; exec env RUNNER_ATTEMPT="$PWD" sleep 1000) & trap : TERM; wait; wait; echo over'
+    text = f'trap : TERM; echo "$$ {process.boot_id()} n1 ." >start; unset RUNNER_WRAPPER; (read x <gate; exec env RUNNER_ATTEMPT="$PWD" sleep 1000) & wait; wait; echo over'
     wrapper = subprocess.Popen(["/bin/sh", "-c", text], env={**ENV, process.WRAPPER: "n1"}, cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE)
     try:
         start = wait_for(lambda: process.read_start(str(tmp_path)))
