@@ -7,11 +7,9 @@ import re
 from datetime import date
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
-from runner import config
+from runner import config, yesno
 from runner.errors import UsageError
 from runner.model import Param, Pipeline
-
-_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 def variable_name(param: str) -> str:
@@ -83,9 +81,10 @@ def read_text(param: Param, text: str) -> Any:
     if param.type == "number":
         return _number(text, float, "a number")
     if param.type == "boolean":
-        if text.lower() not in _TRUE + _FALSE:
+        found = yesno.meaning(text)
+        if found is None:
             raise ValueError("is not true or false")
-        return text.lower() in _TRUE
+        return found
     if param.type == "date":
         return text
     try:

@@ -138,4 +138,4 @@ class Deciding:
     def _when(self, active: Active, step: model.Step) -> bool:
         site = SiteValues(self._hands.site.home).makers()
         context = workorder.context_of(active.pipeline, active.run, step, 1, active.outputs, active.prev_success, site)
-        return bool(template.evaluate(step.when, context))
+        return template.holds(step.when, context)

@@ -20,7 +20,7 @@ from runner.spec.graph import Graph
 from runner.spec.notes import Notes, Path
 from runner.spec.sitenames import SiteNames
 from runner.spec.report import STORED
-from runner.spec.texts import Texts
+from runner.spec.texts import Texts, hands_on_texts
 
 Entries = Sequence[Tuple[int, Mapping[str, Any]]]  # place in the list, step
 
@@ -194,6 +194,7 @@ class _Second:
         for name, above in needs.items():
             for need in above:
                 followers.setdefault(need, []).append(name)
+        self.texts.worded = frozenset(step["id"] for _, step in entries if isinstance(step.get("id"), str) and hands_on_texts(step))
         for i, step in entries:
             if not self._part:
                 flow.check(step, ("steps", i), ids, followers, self._notes)

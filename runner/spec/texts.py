@@ -15,8 +15,19 @@ from runner.spec.sitenames import HINT, SiteNames
 MAX_CALLED = 1 << 20  # bytes of a called file that are read
 _LANGUAGES = {".sh": "bash", ".bash": "bash", ".py": "python", ".sql": "sql", ".hql": "sql"}
 _KEEP = re.compile(r"\s*to keep << as it is, write <<!", re.I)  # said of texts; a condition has no such <<
+_JSON = re.compile(r"json|jq|\{\s*\\*[\"']", re.I)  # in a script: what it hands on may have types
+_WRITERS = ("bash", "python", "ssh", "spark-submit")  # kinds whose own program writes $RUNNER_OUTPUT
 _PARAM = re.compile(r"\bparams\.([^\W\d]\w*)")
 _SCRIPT = re.compile(r"(?<![\w./<>$}-])(?:\./)?[\w-][\w./-]*\.(?:sh|bash|py|sql|hql)\b")
+
+
+def hands_on_texts(step: Mapping[str, Any]) -> bool:
+    """Whether its outputs are lines key=value, whose values are texts, as far as the file shows. Items hand on lists."""
+    body = next((step[kind] for kind in _WRITERS if kind in step), None)
+    said = list(body.values()) if isinstance(body, dict) else [body]
+    if body is None or "foreach" in step or isinstance(body, dict) and "function" in body:
+        return False
+    return not any(isinstance(text, str) and _JSON.search(text) for text in said)
 
 
 class Texts:
@@ -33,6 +44,7 @@ class Texts:
         self.files: Set[str] = set()  # other files that were looked at
         self.site = SiteNames(notes, "", "")
         self.items = False  # whether the step has `foreach`
+        self.worded: FrozenSet[str] = frozenset()  # steps whose outputs are texts, as far as the file shows
         self._read: Dict[str, Optional[str]] = {}
 
     # -- templates
@@ -50,7 +62,7 @@ class Texts:
 
     def _template(self, text: str, path: Path, upstream, secrets: bool = False) -> None:
         self.site.check(text, path, secrets)
-        for fault in template.find_faults(text, params=self._declared(text), upstream=upstream):
+        for fault in template.find_faults(text, params=self._declared(text), upstream=upstream, worded=self.worded):
             self._notes.in_text(path, fault)
         flow.check_items(text, path, self.items, self._notes)
 
@@ -83,7 +95,8 @@ class Texts:
         line = value.count("\n", 0, begin) + 1
         mark = self._notes.marks.in_text(path, line, begin - (value.rfind("\n", 0, begin) + 1) + 1)
         self.site.check(f"<< {expression} >>", path, False, mark)
-        for fault in template.find_expression_faults(expression, params=self.params, upstream=upstream):
+        found = template.find_expression_faults(expression, params=self.params, upstream=upstream, worded=self.worded, condition=key == "when")
+        for fault in found:
             hint = _KEEP.sub("", fault.hint) or f"write {forms}"
             self._notes.add(path, f"{key}: {fault.message}", hint, mark=mark, severity=fault.severity)
 
@@ -121,7 +134,7 @@ class Texts:
             self._no_file(place, called.path, file)
             return
         if called.templated and templated:
-            for fault in template.find_faults(text, params=self._declared(text), upstream=upstream):
+            for fault in template.find_faults(text, params=self._declared(text), upstream=upstream, worded=self.worded):
                 self._notes.in_file(self._shown(file), text, fault)
             for fault in self.site.faults(text, False):
                 self._notes.in_file(self._shown(file), text, fault)

@@ -17,7 +17,7 @@ from runner.template.names import NAMES, SITE_NAMES, Secret, context, environmen
 
 __all__ = [
     "NAMES", "TemplateError", "TemplateFault", "asks_item", "context", "environment", "evaluate", "find_bare_params", "find_expression_faults", "find_faults",
-    "Secret", "references", "render", "site_references",
+    "Secret", "holds", "references", "render", "site_references",
 ]  # fmt: skip
 
 
@@ -30,27 +30,31 @@ class TemplateError(RunnerError):
         super().__init__(first.message, first.hint)
 
 
-def find_faults(text: str, *, params: Iterable[str] = (), upstream: Optional[AbstractSet[str]] = None) -> List[TemplateFault]:
+def find_faults(
+    text: str, *, params: Iterable[str] = (), upstream: Optional[AbstractSet[str]] = None, worded: AbstractSet[str] = frozenset()
+) -> List[TemplateFault]:
     """Everything wrong with the tags of a text, before any run.
 
     `params`: names of the pipeline's parameters. `upstream`: the steps whose outputs may be read; None leaves that open.
+    `worded`: those whose outputs are texts, as far as the file shows.
     """
     names = frozenset(params)
     faults = foreign.find(text, names) if "{{" in text else []
     if lexer.may_hold_tags(text):
         from runner.template import analysis
 
-        faults += analysis.find_faults(text, names, upstream)
+        faults += analysis.find_faults(text, names, upstream, worded)
     return sorted(faults, key=lambda each: (each.line, each.column)) if len(faults) > 1 else faults
 
 
 def find_expression_faults(
-    expression: str, *, params: Iterable[str] = (), upstream: Optional[AbstractSet[str]] = None
+    expression: str, *, params: Iterable[str] = (), upstream: Optional[AbstractSet[str]] = None, worded: AbstractSet[str] = frozenset(),
+    condition: bool = False,
 ) -> List[TemplateFault]:
-    """The same for a bare expression, such as that of `when:`."""
+    """The same for a bare expression; `condition`: one that must be true or false, that of `when:`."""
     from runner.template import analysis
 
-    return analysis.expression_faults(expression, frozenset(params), upstream)
+    return analysis.expression_faults(expression, frozenset(params), upstream, worded, condition)
 
 
 def find_bare_params(text: str, risky: AbstractSet[str]) -> List[TemplateFault]:
@@ -107,3 +111,10 @@ def evaluate(expression: str, context: Mapping[str, Any]) -> Any:
     from runner.template import rendering
 
     return rendering.evaluate(expression, context, TemplateError)
+
+
+def holds(expression: str, context: Mapping[str, Any]) -> bool:
+    """Whether a condition is true. A text is what it says, such as `false`; one that says neither raises TemplateError."""
+    from runner.template import rendering
+
+    return rendering.evaluate(expression, context, TemplateError, condition=True)

@@ -10,15 +10,15 @@ import jinja2
 from runner.site import connections
 from runner.template.foreign import OF_DATES, WORDS
 from runner.template.lexer import Piece, Places, TemplateFault
-from runner.template.names import KINDS, NAMES, PARTS, SITE_NAMES, Moment
+from runner.template.names import KINDS, NAMES, PARTS, SITE_NAMES, WHY_EMPTY, Moment
 from runner.template.sandbox import CLOCK_WORDS, NO_CLOCK, words_of
-from runner.template.syntax import Fault, compile_text, expression, inside_of, nearest, pieces_of, plain_words, source
+from runner.template.syntax import Expression, Fault, compile_text, expression, inside_of, nearest, pieces_of, plain_words, source
 
 _BUILT_IN = frozenset({"range", "dict"})  # Jinja's own harmless functions
 _GOOD = NAMES | _BUILT_IN
 
 
-def find_faults(text: str, params: FrozenSet[str], upstream: Optional[AbstractSet[str]]) -> List[TemplateFault]:
+def find_faults(text: str, params: FrozenSet[str], upstream: Optional[AbstractSet[str]], worded: AbstractSet[str]) -> List[TemplateFault]:
     pieces, found = pieces_of(text)
     faults, places = list(found), Places(text)
     blocks = any(piece.kind == "block" for piece in pieces)
@@ -28,16 +28,56 @@ def find_faults(text: str, params: FrozenSet[str], upstream: Optional[AbstractSe
         if inside:
             for message, hint in of_expression(inside, params, upstream, own):
                 faults.append(places.fault(piece.offset, f"{shown(piece)}: {message}", hint))
+            for message, hint in _compared(inside, worded) if worded else ():
+                faults.append(places.fault(piece.offset, f"{shown(piece)}: {message}", hint, "warning"))
     if blocks:
         faults += _unbalanced(pieces, places)
     return faults
 
 
-def expression_faults(text: str, params: FrozenSet[str], upstream: Optional[AbstractSet[str]]) -> List[TemplateFault]:
+def expression_faults(
+    text: str, params: FrozenSet[str], upstream: Optional[AbstractSet[str]], worded: AbstractSet[str], condition: bool
+) -> List[TemplateFault]:
     known = expression(text)
     if known.names is None:
         return [TemplateFault(1, 1, f"{text}: {known.why}")]
-    return [TemplateFault(1, 1, f"{text}: {message}", hint) for message, hint in of_expression(text, params, upstream, frozenset())]
+    faults = of_expression(text, params, upstream, frozenset()) + (_undecided(known) if condition else [])
+    out = [TemplateFault(1, 1, f"{text}: {message}", hint) for message, hint in faults]
+    return out + [TemplateFault(1, 1, f"{text}: {message}", hint, "warning") for message, hint in _compared(text, worded)]
+
+
+def _undecided(known: Expression) -> List[Fault]:
+    """Dates and names where a condition asks for yes or no: each is a text that says neither, in every run."""
+    said = sorted(name for name in known.asked if _is_text(name.split(".")))
+    return [(f"{name} is a text, neither true nor false", _instead(name)) for name in said]
+
+
+def _is_text(path: List[str]) -> bool:
+    if path[0] in PARTS:
+        return path[0] != "macros" and len(path) == 2 and path[1] in PARTS[path[0]] and path[1] not in KINDS
+    return len(path) == 1 and path[0] in NAMES - {"params", "outputs", "item", *SITE_NAMES, *KINDS}
+
+
+def _instead(name: str) -> str:
+    head = name.split(".")[0]
+    return f"write {head} is not none" if head.split("_nodash")[0] in WHY_EMPTY else f"compare it, as in {name} == '...'"
+
+
+def _compared(text: str, worded: AbstractSet[str]) -> Iterator[Fault]:
+    """Comparisons that no text passes, of what a step hands on. `worded`: the steps that hand on texts."""
+    for name, sign, value in expression(text).against:
+        path = name.split(".")
+        if path[0] != "outputs" or len(path) != 3 or path[1] not in worded:
+            continue
+        shown, kind = str(value).lower(), "float" if isinstance(value, float) else "int"
+        message = f"no text equals {shown}" if sign in ("eq", "ne") else f"a text is not less or more than {shown}"
+        right = f"compare with '{shown}'" if isinstance(value, bool) else f"write {_written(path)} | {kind}"
+        yield f"{_written(path)} is a text, unless {path[1]} hands it on as JSON, and {message}", right
+
+
+def _written(path: List[str]) -> str:
+    """outputs.load.rows; outputs['load-raw'].rows"""
+    return ".".join(path) if path[1].isidentifier() else f"outputs['{path[1]}'].{path[2]}"
 
 
 def references(text: str) -> Set[str]:

@@ -15,6 +15,7 @@ import jinja2
 from jinja2 import filters as ready
 from jinja2.sandbox import SecurityError
 
+from runner import yesno
 from runner.template.names import Moment, Secret, moment
 
 MAX_VALUE = 1_000_000  # characters that one expression may make
@@ -112,6 +113,27 @@ def _round(value: Any, precision: int = 0, method: str = "common") -> Any:
     if not -20 <= precision <= 20:
         raise SecurityError("round takes a precision between -20 and 20")
     return ready.do_round(value, precision, method)  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------------------------------------------------- conditions
+
+
+def truth(value: Any) -> bool:
+    """What a condition makes of a value. Python takes every text but the empty one for yes, "false" and "0" too: here it says which."""
+    if not isinstance(value, str):
+        return bool(value)
+    found = yesno.meaning(value) if value.strip() else False
+    if found is None:
+        raise SecurityError(f"{value[:40]!r} is a text, neither true nor false: {_instead(value[:40])}, or | length > 0 where any text will do")
+    return found
+
+
+def _instead(text: str) -> str:
+    return "write | float > 0" if "." in text and _is_number(text) else "write | int > 0" if _is_number(text) else f"compare it, as in == {text!r}"
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"\s*[+-]?\d+(\.\d+)?\s*", text, re.ASCII) is not None
 
 
 # ------------------------------------------------------------------------------------------------------------- quoting
@@ -212,6 +234,7 @@ FILTERS: Dict[str, Callable[..., Any]] = {
     "abs": abs,
     "_concat": concat,
     "_each": each,
+    "_truth": truth,
     # Jinja's own that neither hide a fault nor grow: by their own names.
     **{
         name: ready.FILTERS[name]

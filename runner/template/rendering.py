@@ -33,9 +33,9 @@ def render(text: str, names: Mapping[str, Any], keep_unknown_outputs: bool, erro
     return _with_blocks(text, pieces, kept, names, error)
 
 
-def evaluate(text: str, names: Mapping[str, Any], error: Type[Exception]) -> Any:
+def evaluate(text: str, names: Mapping[str, Any], error: Type[Exception], condition: bool = False) -> Any:
     try:
-        return _value(text, names)
+        return _value(text, names, condition)
     except Exception as caught:  # noqa: BLE001 - an expression of a user may raise anything
         raise error([lexer.TemplateFault(1, 1, *_words(text, caught, names))]) from None
 
@@ -62,18 +62,18 @@ def _texts(text: str, pieces: Sequence[lexer.Piece], kept: FrozenSet[int], names
 
 
 @lru_cache(maxsize=4096)
-def _compiled(text: str) -> jinja2.Template:
-    return compile_expression(text)
+def _compiled(text: str, condition: bool) -> jinja2.Template:
+    return compile_expression(text, condition)
 
 
-def _value(text: str, names: Mapping[str, Any]) -> Any:
-    """The value of an expression in its own type; an undefined one raises."""
+def _value(text: str, names: Mapping[str, Any], condition: bool = False) -> Any:
+    """The value of an expression in its own type, of a condition true or false; an undefined one raises."""
     known = expression(text)
     if known.names is None:
         raise ValueError(known.why)
     if known.faults:
         raise ValueError(" ".join(known.faults[0]))
-    template = _compiled(text)
+    template = _compiled(text, condition)
     context = template.new_context(_taken(known.names, names))
     for _ in template.root_render_func(context):
         pass

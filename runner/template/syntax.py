@@ -28,6 +28,8 @@ class Expression(NamedTuple):
     why: str = ""
     references: FrozenSet[str] = frozenset()  # dotted names: params.region, outputs.load.rows
     faults: Tuple[Fault, ...] = ()
+    asked: FrozenSet[str] = frozenset()  # names, dotted or not, that would be taken for yes or no in a condition
+    against: Tuple[Tuple[str, str, object], ...] = ()  # comparisons with a number, true or false: ("outputs.load.rows", "gt", 0)
 
 
 @lru_cache(maxsize=8192)
@@ -39,7 +41,8 @@ def expression(text: str) -> Expression:
     except RecursionError:
         return Expression(None, "too deeply nested")
     names = frozenset(node.name for node in tree.find_all(nodes.Name))  # an expression makes no names of its own
-    return Expression(names, "", frozenset(_dotted(tree)), tuple(_faults(tree)))
+    asked = frozenset(".".join(path) for path in map(_path, _asked(tree.body[0].nodes[0])) if path)
+    return Expression(names, "", frozenset(_dotted(tree)), tuple(_faults(tree)), asked, tuple(_against(tree)))
 
 
 def parse(text: str) -> nodes.Template:
@@ -123,6 +126,41 @@ def _path(node: nodes.Node) -> Tuple[str, ...]:
     return before + (part,) if before else ()
 
 
+# ----------------------------------------------------------------------------------------------------------- conditions
+
+
+def _asked(node: nodes.Expr) -> Iterator[nodes.Expr]:
+    """The parts of a condition that are asked for yes or no."""
+    if isinstance(node, (nodes.And, nodes.Or)):
+        parts = [node.left, node.right]
+    elif isinstance(node, nodes.CondExpr) and node.expr2 is not None:
+        parts = [node.test, node.expr1, node.expr2]
+    else:
+        parts = [node.node] if isinstance(node, nodes.Not) else []
+    for part in parts:
+        yield from _asked(part)
+    if not parts:
+        yield node
+
+
+def _against(tree: nodes.Node) -> Iterator[Tuple[str, str, object]]:
+    for compare in tree.find_all(nodes.Compare):
+        left = compare.expr
+        for operand in compare.ops:
+            for path, value in ((_path(left), _constant(operand.expr)), (_path(operand.expr), _constant(left))):
+                if path and value is not None:
+                    yield ".".join(path), operand.op, value
+            left = operand.expr
+
+
+def _constant(node: nodes.Expr) -> object:
+    """A number, true or false that stands there as such, else None."""
+    if isinstance(node, nodes.Neg):
+        value = _constant(node.node)
+        return None if value is None else -value  # type: ignore[operator]
+    return node.value if isinstance(node, nodes.Const) and isinstance(node.value, (bool, int, float)) else None
+
+
 # ---------------------------------------------------------------------------------------------------------------- texts
 
 
@@ -166,10 +204,22 @@ def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
-def compile_expression(text: str) -> jinja2.Template:
-    """A template that leaves the expression's value, in its own type, in the variable `result`."""
+def _decided(node: nodes.Expr) -> nodes.Expr:
+    """The expression as yes or no: each part of it that is asked for one says so by `filters.truth`."""
+    if isinstance(node, (nodes.And, nodes.Or)):
+        return type(node)(_decided(node.left), _decided(node.right), lineno=node.lineno)
+    if isinstance(node, nodes.Not):
+        return nodes.Not(_decided(node.node), lineno=node.lineno)
+    if isinstance(node, nodes.CondExpr) and node.expr2 is not None:
+        return nodes.CondExpr(_decided(node.test), _decided(node.expr1), _decided(node.expr2), lineno=node.lineno)
+    return _filtered(node, "_truth")
+
+
+def compile_expression(text: str, condition: bool = False) -> jinja2.Template:
+    """A template that leaves the expression's value, in its own type, in the variable `result`: true or false for a condition."""
     tree = _Harden().visit(parse(text))
-    assign = nodes.Assign(nodes.Name("result", "store", lineno=1), tree.body[0].nodes[0], lineno=1)
+    value = tree.body[0].nodes[0]
+    assign = nodes.Assign(nodes.Name("result", "store", lineno=1), _decided(value) if condition else value, lineno=1)
     return env().from_string(nodes.Template([assign], lineno=1))
 
 

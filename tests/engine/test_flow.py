@@ -154,6 +154,21 @@ def test_a_condition_about_the_item_is_asked_of_each(house):
     assert executor.started == ["load[1]"] and row.state == "success"
 
 
+def test_a_condition_reads_the_texts_that_a_step_hands_on(house):
+    said = {"yes": "true", "no": "False", "nought": "0", "empty": "", "state": "done"}
+    steps = [make_step(name, ["look"], when=f"outputs.look.{name}") for name in said]
+    row, executor = run(house, make_pipeline(make_step("look"), *steps, make_step("each", ["look"], foreach=["false", "on"], when="item")), outputs={"look": said})
+    states = {each.step: each for each in house.store.step_runs(row.id)}
+    assert {name: states[name].state for name in said} == {"yes": "success", "no": "skipped", "nought": "skipped", "empty": "skipped", "state": "failed"}
+    assert states["state"].reason.startswith("template: outputs.look.state: 'done' is a text, neither true nor false: compare it, as in == 'done'")
+    assert executor.started == ["look", "yes", "each[1]"] and states["each[0]"].state == "skipped"
+
+
+def test_a_mapped_step_whose_condition_says_neither_fails_at_once(house):
+    row, executor = run(house, make_pipeline(make_step("load", foreach=["a", "b"], when="pipeline", retry=Retry(limit=3))))
+    assert row.state == "failed" and executor.started == [] and "neither true nor false" in house.store.step_runs(row.id)[0].reason
+
+
 def test_a_dead_engine_leaves_the_items_to_the_next(house):
     pipeline = make_pipeline(make_step("load", foreach=["a", "b", "c"], max_parallel=1), make_step("join", ["load"]))
     executor = FakeExecutor({"load[1]": ["hang"]})

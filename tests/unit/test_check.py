@@ -146,6 +146,19 @@ def test_all_faults_come_at_once_in_the_order_of_the_file():
     assert [problem.column for problem in problems] == sorted([1]) + [11] + sorted(problem.column for problem in problems[2:])
 
 
+@pytest.mark.parametrize("step, warned", [
+    ("bash: ./count.sh", True), ("bash: {script: count.sh}", True), ("python: 'print(1)'", True), ("ssh: {connection: far, run: ls}", True),
+    ("python: {function: lib.count}", False), ("python: 'import json'", False), ("foreach: [a, b]\n    bash: ./count.sh", False),
+    ("bash: 'echo {\\\"rows\\\":1}'", False), ("noop:", False), ("sql: {connection: dw, sql: select 1}", False),
+])  # fmt: skip
+def test_a_comparison_is_warned_of_where_the_outputs_are_surely_texts(step, warned):
+    text = f"steps:\n  - id: a\n    {step}\n  - id: b\n    needs: a\n    bash: echo\n    when: << WHEN >>\n"
+    found = [message for message in messages(text.replace("WHEN", "outputs.a.rows == 0")) if "is a text" in message]
+    assert len(found) == warned
+    for better in ("outputs.a.rows | int == 0", "outputs.a.rows == '0'", "outputs.a.rows.n == 0", "outputs.a.rows", "not outputs.a.rows"):
+        assert not [message for message in messages(text.replace("WHEN", better)) if "is a text" in message]
+
+
 def test_a_warning_does_no_harm():
     result = run("steps:\n  - {id: a, bash: echo, trigger_rule: all_done}\n")
     assert result.pipeline is not None and result.pipeline.warnings == result.problems

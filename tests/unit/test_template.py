@@ -324,6 +324,40 @@ def test_evaluate_keeps_the_type():
         template.evaluate("1 +", CONTEXT)
 
 
+SAID = {"yes": ("true", "True", " yes\r", "on", "1"), "no": ("false", "FALSE", "no", "Off", "0", "", " ")}
+
+
+@pytest.mark.parametrize("said", [*SAID["yes"], *SAID["no"]])
+def test_a_condition_takes_a_text_for_what_it_says(said):
+    context, true = make_context(outputs={"a": {"said": said}}), said in SAID["yes"]
+    wanted = {"outputs.a.said": true, "not outputs.a.said": not true, "outputs.a.said and params.n": true, "params.none or outputs.a.said": true,
+              "1 if outputs.a.said else 0": true, "not (not outputs.a.said and params.flag)": true}
+    assert {expression: template.holds(expression, context) for expression in wanted} == wanted
+
+
+def test_a_condition_takes_what_is_no_text_as_python_does():
+    wanted = {"params.n": True, "0": False, "0.0": False, "params.none": False, "params.tables": True, "[]": False, "prev_success": False, "logical_date": True,
+              "outputs.load.rows | int > 5": False, "ds == '2024-01-31'": True, "params.title | length > 0": True}
+    assert {expression: template.holds(expression, CONTEXT) for expression in wanted} == wanted
+    assert template.holds("'x' == 'x' or params.region", CONTEXT) is True  # the second is not asked
+
+
+@pytest.mark.parametrize("expression, instead", [
+    ("params.region", "compare it, as in == 'KR'"), ("params.flag and params.title", "compare it"), ("not params.region", "compare it"),
+    ("outputs.load.rows", "write | int > 0"), ("'1.5' ~ ''", "write | float > 0"), ("'x' * 5000", "'" + "x" * 40 + "' is a text"),
+])  # fmt: skip
+def test_a_text_that_says_neither_is_no_condition(expression, instead):
+    with pytest.raises(template.TemplateError) as caught:
+        template.holds(expression, CONTEXT)
+    assert "neither true nor false" in caught.value.message and instead in caught.value.message and "| length > 0" in caught.value.message
+
+
+def test_a_condition_about_what_is_not_there_says_so():
+    with pytest.raises(template.TemplateError, match="nope"):
+        template.holds("outputs.load.nope", CONTEXT)
+    assert template.holds("outputs.load.nope | default(false)", CONTEXT) is False
+
+
 def test_expression_faults():
     assert template.find_expression_faults("outputs.load.rows | int > 0", params=NAMES, upstream=UPSTREAM) == []
     [fault] = template.find_expression_faults("outputs.lod.rows > 0", params=NAMES, upstream=UPSTREAM)
