@@ -114,6 +114,11 @@ class Param:
     description: str = ""
 
 
+def variable_of(param: str) -> str:
+    """RUNNER_PARAM_REGION for region, RUNNER_PARAM_지역 for 지역: the same where it is read and where a step gets it, so no two become one."""
+    return "RUNNER_PARAM_" + re.sub(r"\W", "_", param).upper()
+
+
 @dataclass(frozen=True)
 class Retry:
     """How often and when a failed step runs again. n-th wait = min(max_delay, delay * backoff**(n-1)) +- jitter."""

@@ -9,12 +9,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from runner import config, yesno
 from runner.errors import UsageError
-from runner.model import Param, Pipeline
-
-
-def variable_name(param: str) -> str:
-    """RUNNER_PARAM_REGION for region."""
-    return "RUNNER_PARAM_" + re.sub(r"\W", "_", param).upper()
+from runner.model import Param, Pipeline, variable_of
 
 
 def resolve(pipeline: Pipeline, given: Sequence[str], environ: Mapping[str, str]) -> Dict[str, Any]:
@@ -44,7 +39,7 @@ def judge(pipeline: Pipeline, given: Sequence[str], environ: Mapping[str, str]) 
     values: Dict[str, Any] = {name: param.default for name, param in pipeline.params.items() if not param.required}
     texts: Dict[str, str] = {}
     if not config.in_step(environ):
-        texts.update({name: environ[variable_name(name)] for name in pipeline.params if variable_name(name) in environ})
+        texts.update({name: environ[variable_of(name)] for name in pipeline.params if variable_of(name) in environ})
     for word in given:
         name, equals, text = word.partition("=")
         if not equals:

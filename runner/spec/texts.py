@@ -123,8 +123,9 @@ class Texts:
                 self._called(called, place, templated, upstream, folder)
         self._clock(kind, body, normal, path, templated, folder)
         key, language = getattr(kind, "INLINE", ("", ""))
-        if templated and language == "bash" and isinstance(normal.get(key), str):
-            for fault in template.find_bare_params(normal[key], self.risky):
+        if language == "bash" and isinstance(normal.get(key), str):
+            bare = template.find_bare_params(normal[key], self.risky) if templated else []
+            for fault in bare + template.find_lost_variables(normal[key], self.params):
                 self._notes.in_text(path if isinstance(body, str) else path + (key,), fault)
 
     def _called(self, called, place: Path, templated: bool, upstream, folder: str) -> None:

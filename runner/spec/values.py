@@ -7,7 +7,7 @@ from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence
 
 from runner import model, schedule
 from runner.durations import DurationError, parse_duration
-from runner.params import check_value, variable_name
+from runner.params import check_value
 from runner.spec import build, words
 from runner.spec.notes import Notes, Path
 from runner.spec.shape import DURATIONS
@@ -124,9 +124,9 @@ def check_params(value: Any, notes: Notes) -> Dict[str, model.Param]:
             better = re.sub(r"\W", "_", name)
             hint = f"write {better}:" if better.isidentifier() else "letters, digits and _ only, not beginning with a digit"
             notes.add(path, f"params: {name!r} is no name for a parameter", hint, at_key=True)
-        other = variables.setdefault(variable_name(name), name)
+        other = variables.setdefault(model.variable_of(name), name)
         if other != name:
-            notes.add(path, f"params: {other} and {name} would both be {variable_name(name)}", "names must differ in more than upper and lower case", at_key=True)
+            notes.add(path, f"params: {other} and {name} would both be {model.variable_of(name)}", "names must differ in more than upper and lower case", at_key=True)
         param = None if notes.is_bad(path) else build.param(name, body)
         out[name] = param or model.Param(name)
         if param and _check_limits(param, path, notes) and not param.required:

@@ -16,7 +16,7 @@ from runner.template.lexer import TemplateFault
 from runner.template.names import NAMES, SITE_NAMES, Secret, context, environment
 
 __all__ = [
-    "NAMES", "TemplateError", "TemplateFault", "asks_item", "context", "environment", "evaluate", "find_bare_params", "find_expression_faults", "find_faults",
+    "NAMES", "TemplateError", "TemplateFault", "asks_item", "context", "environment", "evaluate", "find_bare_params", "find_expression_faults", "find_faults", "find_lost_variables",
     "Secret", "holds", "references", "render", "site_references",
 ]  # fmt: skip
 
@@ -64,6 +64,15 @@ def find_bare_params(text: str, risky: AbstractSet[str]) -> List[TemplateFault]:
     from runner.template import quoting
 
     return quoting.bare_params(text, risky)
+
+
+def find_lost_variables(text: str, params: AbstractSet[str]) -> List[TemplateFault]:
+    """Warnings for shell text: $RUNNER_PARAM_지역, which a shell does not read as one name."""
+    if "RUNNER_PARAM_" not in text or all(name.isascii() for name in params):
+        return []
+    from runner.template import quoting
+
+    return quoting.lost_variables(text, params)
 
 
 def asks_item(text: str) -> bool:

@@ -230,7 +230,7 @@ def environment(names: Mapping[str, Any]) -> Dict[str, str]:
     if "item_index" in names:
         out["RUNNER_ITEM"], out["RUNNER_ITEM_INDEX"] = _text(names["item"]), str(names["item_index"])
     for name, value in names["params"].items():
-        out["RUNNER_PARAM_" + re.sub(r"[^A-Za-z0-9]", "_", name).upper()] = _text(value)
+        out[model.variable_of(name)] = _text(value)
     return out
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import AbstractSet, List
 
+from runner import model
 from runner.template.lexer import Places, TemplateFault
 from runner.template.syntax import pieces_of
 
@@ -33,6 +34,16 @@ def bare_params(text: str, risky: AbstractSet[str]) -> List[TemplateFault]:
                 f"write << params.{plain.group(1)} | sh >>, or give the parameter an enum: or a pattern:", "warning",
             ))  # fmt: skip
     return out
+
+
+def lost_variables(text: str, params: AbstractSet[str]) -> List[TemplateFault]:
+    """Warnings about variables of parameters that a shell reads only up to their first letter outside of A to Z."""
+    places, names = Places(text), {model.variable_of(name): name for name in params if not name.isascii()}
+    either = "|".join(sorted(names, key=len, reverse=True))  # of two that begin alike the longer one
+    return [places.fault(
+        found.start(), f"bash has no variable ${found.group(1)}: its names have letters of A to Z, digits and _ only",
+        f"write << params.{names[found.group(1)]} | sh >>, with no quotes around it", "warning",
+    ) for found in re.finditer(rf"\$\{{?({either})", text)]  # fmt: skip
 
 
 def _quote_after(text: str, quote: str) -> str:

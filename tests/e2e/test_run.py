@@ -220,6 +220,22 @@ def test_params_come_from_the_environment_but_never_from_an_outer_run(runner):
     assert "KR" in logs(runner, "mart@2026-03-01", "extract")
 
 
+def test_korean_parameters_reach_a_step_each_by_its_own_variable(runner):
+    runner.write("mart.yaml", """
+        params: {지역: 서울, 부서: 영업}
+        steps:
+          - {id: shell, bash: env | grep ^RUNNER_PARAM | sort}
+          - id: python
+            needs: shell
+            python: |
+              import os
+              print(os.environ["RUNNER_PARAM_지역"], os.environ["RUNNER_PARAM_부서"])
+        """)
+    runner("run", "mart.yaml", "--date", "2026-02-28", env={"RUNNER_PARAM_부서": "총무"})
+    assert logs(runner, "mart@2026-02-28", "shell") == "RUNNER_PARAM_부서=총무\nRUNNER_PARAM_지역=서울\n"
+    assert logs(runner, "mart@2026-02-28", "python") == "서울 총무\n"
+
+
 # ---------------------------------------------------------------------------------------------------------- being killed
 
 GATE = """

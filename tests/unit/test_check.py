@@ -159,6 +159,21 @@ def test_a_comparison_is_warned_of_where_the_outputs_are_surely_texts(step, warn
         assert not [message for message in messages(text.replace("WHEN", better)) if "is a text" in message]
 
 
+def test_korean_parameters_have_variables_of_their_own_and_a_shell_reads_none_of_them():
+    result = run("""\
+        params: {지역: 서울, 부서: 영업, 나라: KR, 부: 1}
+        steps:
+          - id: a
+            bash: |
+              echo $RUNNER_PARAM_지역으로 << params.부서 | sh >> '$RUNNER_PARAM_N'
+              echo "${RUNNER_PARAM_부서}"; python3 -c 'import os; os.environ["RUNNER_PARAM_나라"]'
+        """)
+    assert [(p.line, p.column, p.severity, p.message.split(":")[0], p.hint.split(",")[0]) for p in result.problems] == [
+        (5, 12, "warning", "bash has no variable $RUNNER_PARAM_지역", "write << params.지역 | sh >>"),
+        (6, 13, "warning", "bash has no variable $RUNNER_PARAM_부서", "write << params.부서 | sh >>"),
+    ]
+
+
 def test_a_warning_does_no_harm():
     result = run("steps:\n  - {id: a, bash: echo, trigger_rule: all_done}\n")
     assert result.pipeline is not None and result.pipeline.warnings == result.problems
