@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import date
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
 
 from runner import config, yesno
 from runner.errors import UsageError
 from runner.model import Param, Pipeline, variable_of
+
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)|(\d{4})(\d\d)(\d\d)", re.ASCII)  # as --date reads it
+_TOO_LARGE = "is too large a number"
 
 
 def resolve(pipeline: Pipeline, given: Sequence[str], environ: Mapping[str, str]) -> Dict[str, Any]:
@@ -38,8 +44,10 @@ def judge(pipeline: Pipeline, given: Sequence[str], environ: Mapping[str, str]) 
     faults: List[Fault] = []
     values: Dict[str, Any] = {name: param.default for name, param in pipeline.params.items() if not param.required}
     texts: Dict[str, str] = {}
+    said: Dict[str, str] = {}  # what a person gave: the word, or the variable
     if not config.in_step(environ):
         texts.update({name: environ[variable_of(name)] for name in pipeline.params if variable_of(name) in environ})
+        said.update({name: f"the variable {variable_of(name)}={text}" for name, text in texts.items()})
     for word in given:
         name, equals, text = word.partition("=")
         if not equals:
@@ -48,12 +56,12 @@ def judge(pipeline: Pipeline, given: Sequence[str], environ: Mapping[str, str]) 
             said = f"pipeline {pipeline.name} has no such parameter{_known(pipeline, name)}"
             faults.append(Fault(name, said, f"--param {name}: {said}"))
         else:
-            texts[name] = text
+            texts[name], said[name] = text, f"--param {word}"
     for name, text in texts.items():
         try:
             values[name] = check_value(pipeline.params[name], read_text(pipeline.params[name], text))
         except ValueError as error:
-            faults.append(Fault(name, str(error), f"--param {name}={text}: {error}"))
+            faults.append(Fault(name, str(error), f"{said[name]}: {error}"))
     missing = [name for name in pipeline.params if name not in values and name not in texts]
     return values, faults + [Fault(name, "has no default, so it must be given", f"parameter {name} has no default: give --param {name}=...") for name in missing]
 
@@ -71,46 +79,62 @@ def read_text(param: Param, text: str) -> Any:
     """A word of the command line as the parameter's type. Raises ValueError."""
     if param.type == "string":
         return text
-    if param.type == "integer":
-        return _number(text, int, "a whole number")
-    if param.type == "number":
-        return _number(text, float, "a number")
+    if param.type in ("integer", "number"):
+        return _number(text.strip(), param.type == "integer")
     if param.type == "boolean":
         found = yesno.meaning(text)
         if found is None:
             raise ValueError("is not true or false")
         return found
     if param.type == "date":
-        return text
+        return day_of(text.strip())
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         if param.type == "list":
             return [part.strip() for part in text.split(",") if part.strip()]
         raise ValueError('is no JSON object such as {"a": 1}') from None
     return value
 
 
-def _number(text: str, kind, name: str):
+def _number(text: str, whole: bool) -> Union[int, float]:
+    """What a file could say too: 3 stays 3, and neither 1_000 nor nan is a number."""
+    if not (_WHOLE if whole else _NUMBER).fullmatch(text):
+        raise ValueError("is not a whole number" if whole else "is not a number")
     try:
-        return kind(text)
-    except ValueError:
-        raise ValueError(f"is not {name}") from None
+        return int(text) if _WHOLE.fullmatch(text) else float(text)
+    except ValueError:  # Python reads no more than 4300 digits
+        raise ValueError(_TOO_LARGE) from None
+
+
+def day_of(text: str) -> str:
+    """2026-02-28 of 2026-02-28 or 20260228. Raises ValueError."""
+    found = _DAY.fullmatch(text)
+    try:
+        return date(*(int(part) for part in (found.groups() if found else ()) if part)).isoformat()
+    except (ValueError, TypeError):
+        raise ValueError("is not a date such as 2026-02-28") from None
+
+
+def is_finite(value: Any) -> bool:
+    """Whether no number in it is nan or without end: JSON has no word for those."""
+    if isinstance(value, dict):
+        return all(map(is_finite, value.values()))
+    return all(map(is_finite, value)) if isinstance(value, (list, tuple)) else not isinstance(value, float) or math.isfinite(value)
 
 
 _PYTHON_TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "date": str, "list": list, "object": dict}
 
 
 def check_value(param: Param, value: Any) -> Any:
-    """The value, if the parameter allows it. Raises ValueError with a sentence. Also used for defaults in the file."""
+    """The value, if the parameter allows it; a date as 2026-02-28. Raises ValueError with a sentence. Also used for defaults in the file."""
     wanted = _PYTHON_TYPES[param.type]
     if not isinstance(value, wanted) or (isinstance(value, bool) and param.type in ("integer", "number")):
         raise ValueError(f"is not of type {param.type}")
+    if not is_finite(value):
+        raise ValueError("holds nan, or a number that is too large" if param.type in ("list", "object") else "is not a number" if value != value else _TOO_LARGE)
     if param.type == "date":
-        try:
-            date.fromisoformat(value)
-        except ValueError:
-            raise ValueError("is not a date such as 2026-02-28") from None
+        value = day_of(value)
     if param.enum is not None and value not in param.enum:
         raise ValueError("is not one of " + ", ".join(str(choice) for choice in param.enum))
     if param.minimum is not None and value < param.minimum:

@@ -9,6 +9,7 @@ from typing import AbstractSet, Any, Dict, Iterable, List, Mapping, Optional, Se
 
 from runner import model, steps
 from runner.durations import DurationError, parse_duration
+from runner.params import day_of
 
 _CATCHUP = {True: "all", False: "last"}  # Airflow's words
 _EXPRESSION = re.compile(r"\s*<<\s(.*)\s>>\s*", re.S)
@@ -164,10 +165,18 @@ def param(name: str, body: Any) -> Optional[model.Param]:
     if kind not in {"string", "integer", "number", "boolean", "date", "list", "object"} or not isinstance(enum, (list, type(None))):
         return None
     return model.Param(
-        name, kind, default=_plain(body.get("default")), required="default" not in body,
-        enum=None if enum is None else tuple(_plain(choice) for choice in enum), minimum=body.get("minimum"),
+        name, kind, default=_plain(_day(kind, body.get("default"))), required="default" not in body,
+        enum=None if enum is None else tuple(_plain(_day(kind, choice)) for choice in enum), minimum=body.get("minimum"),
         maximum=body.get("maximum"), pattern=body.get("pattern"), description=str(body.get("description", "")),
     )
+
+
+def _day(kind: str, value: Any) -> Any:
+    """A date as every run has it; anything else as it is, for the checks to refuse."""
+    try:
+        return day_of(value) if kind == "date" and isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def as_written(value: Any) -> Any:

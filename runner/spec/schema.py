@@ -111,7 +111,7 @@ DEFAULT_KEYS = (
     "on_failure", "on_success", "on_retry", "on_late",
 )  # fmt: skip
 PARAM_KEYS: Dict[str, Dict[str, Any]] = {
-    "type": {"type": "string", "enum": list(PARAM_TYPES), "description": "Default: that of the default value."},
+    "type": {"type": "string", "enum": list(PARAM_TYPES), "description": "Default: that of the default value. A date is 2026-02-28 or 20260228, and 2026-02-28 in the run."},
     "default": {"description": "The value when none is given; without it one must be given."},
     "enum": {"type": "array", "minItems": 1, "description": "The only values allowed."},
     "minimum": {"type": "number", "description": "For numbers."},

@@ -7,7 +7,7 @@ from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence
 
 from runner import model, schedule
 from runner.durations import DurationError, parse_duration
-from runner.params import check_value
+from runner.params import check_value, is_finite
 from runner.spec import build, words
 from runner.spec.notes import Notes, Path
 from runner.spec.shape import DURATIONS
@@ -141,6 +141,8 @@ def _check_limits(param: model.Param, path: Path, notes: Notes) -> bool:
     for key in ("minimum", "maximum"):
         if getattr(param, key) is not None and param.type not in ("integer", "number"):
             notes.add(path + (key,), f"{name}: {key} is for numbers, and this is of type {param.type}", "remove it, or write type: integer")
+        elif not is_finite(getattr(param, key)):
+            notes.add(path + (key,), f"{name}: {key} is not a number", "write digits, such as 0.5, or remove it")
     if param.minimum is not None and param.maximum is not None and param.minimum > param.maximum:
         notes.add(path + ("minimum",), f"{name}: the minimum {param.minimum} is more than the maximum {param.maximum}", "exchange them")
     if param.pattern is not None:
@@ -180,6 +182,8 @@ def _default_hint(param: model.Param) -> str:
     value = param.default
     if value is None:
         return "leave default: out for a parameter that must be given"
+    if not is_finite(value):
+        return "write digits, such as 0.5"
     if param.type == "boolean":
         return "write true or false"
     if param.enum is not None and _of_type(param, value):
@@ -193,8 +197,9 @@ def _default_hint(param: model.Param) -> str:
 def _check_spelling(param: model.Param, body: Any, path: Path, notes: Notes) -> None:
     written = body.get("default") if isinstance(body, dict) else body
     if isinstance(written, float) and param.type == "string" and isinstance(param.default, str):
+        either = f", or {{type: number, default: {float(written)!r}}}" if is_finite(written) else ""
         notes.add(path + ("default",), f"params.{param.name}: {written} is kept as text: as a number it would be {float(written)!r}",
-                  f'write "{written}" in quotes, or {{type: number, default: {float(written)!r}}}', severity="warning")
+                  f'write "{written}" in quotes' + either, severity="warning")
 
 
 def check_required(params: Mapping[str, model.Param], found: Optional[model.Schedule], notes: Notes) -> None:
