@@ -53,8 +53,8 @@ def judge(pipeline: Pipeline, given: Sequence[str], environ: Mapping[str, str]) 
         if not equals:
             faults.append(Fault(word, "write name=value", f"--param {word}: write name=value"))
         elif name not in pipeline.params:
-            said = f"pipeline {pipeline.name} has no such parameter{_known(pipeline, name)}"
-            faults.append(Fault(name, said, f"--param {name}: {said}"))
+            unknown = f"pipeline {pipeline.name} has no such parameter{_known(pipeline, name)}"
+            faults.append(Fault(name, unknown, f"--param {name}: {unknown}"))
         else:
             texts[name], said[name] = text, f"--param {word}"
     for name, text in texts.items():

@@ -84,3 +84,10 @@ def test_a_fault_names_what_was_typed():
     ]
     with pytest.raises(UsageError, match="--param n=x: is not a whole number"):
         params.resolve(spec, ["n=x"], {"RUNNER_PARAM_N": "oops"})  # the word comes before the variable
+
+
+def test_each_fault_is_told_whatever_comes_before_it():
+    spec, _ = load("params: {n: 1}")
+    with pytest.raises(UsageError) as caught:
+        params.resolve(spec, ["m=1", "n=oops", "m", "n"], {})
+    assert [line.partition(":")[0].strip() for line in caught.value.message.splitlines()[1:]] == ["--param m", "--param m", "--param n", "--param n=oops"]
