@@ -174,6 +174,7 @@ class _Second:
         self._defaults = defaults = data.get("defaults") if isinstance(data.get("defaults"), dict) else {}
         for key in ("env", "cwd"):  # which steps these reach, and so what is upstream, is not one thing
             self.texts.check(defaults.get(key), ("defaults", key), None, key == "env")
+        texts.cwd = defaults.get("cwd")
         self._pools = site.pools
         self._pool(defaults, ("defaults",))
         self._tell(defaults, ("defaults",))

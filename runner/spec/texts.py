@@ -5,20 +5,18 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional, Set
 
 from runner import steps, template
-from runner.spec import build, flow, lint
+from runner.spec import build, flow, lint, scripts
 from runner.spec.notes import Notes, Path
 from runner.spec.sitenames import HINT, SiteNames
 
 MAX_CALLED = 1 << 20  # bytes of a called file that are read
-_LANGUAGES = {".sh": "bash", ".bash": "bash", ".py": "python", ".sql": "sql", ".hql": "sql"}
 _KEEP = re.compile(r"\s*to keep << as it is, write <<!", re.I)  # said of texts; a condition has no such <<
 _JSON = re.compile(r"json|jq|\{\s*\\*[\"']", re.I)  # in a script: what it hands on may have types
 _WRITERS = ("bash", "python", "ssh", "spark-submit")  # kinds whose own program writes $RUNNER_OUTPUT
 _PARAM = re.compile(r"\bparams\.([^\W\d]\w*)")
-_SCRIPT = re.compile(r"(?<![\w./<>$}-])(?:\./)?[\w-][\w./-]*\.(?:sh|bash|py|sql|hql)\b")
 
 
 def hands_on_texts(step: Mapping[str, Any]) -> bool:
@@ -45,6 +43,7 @@ class Texts:
         self.site = SiteNames(notes, "", "")
         self.items = False  # whether the step has `foreach`
         self.worded: FrozenSet[str] = frozenset()  # steps whose outputs are texts, as far as the file shows
+        self.cwd: Any = None  # of `defaults:`
         self._read: Dict[str, Optional[str]] = {}
 
     # -- templates
@@ -121,11 +120,14 @@ class Texts:
             for called in kind.files(normal):
                 place = path + (called.key,) if isinstance(body, dict) else path
                 self._called(called, place, templated, upstream, folder)
-        self._clock(kind, body, normal, path, templated, folder)
         key, language = getattr(kind, "INLINE", ("", ""))
-        if language == "bash" and isinstance(normal.get(key), str):
-            bare = template.find_bare_params(normal[key], self.risky) if templated else []
-            for fault in bare + template.find_lost_variables(normal[key], self.params):
+        self._clock(key, language, body, normal, path, templated)
+        text = normal.get(key)
+        if folder and language == "bash" and isinstance(text, str) and not steps.by_client(kind):  # what a client runs stands elsewhere
+            self._clock_of_scripts(text, self._works_in(step, path, folder))
+        if language == "bash" and isinstance(text, str):
+            bare = template.find_bare_params(text, self.risky) if templated else []
+            for fault in bare + template.find_lost_variables(text, self.params):
                 self._notes.in_text(path if isinstance(body, str) else path + (key,), fault)
 
     def _called(self, called, place: Path, templated: bool, upstream, folder: str) -> None:
@@ -167,26 +169,29 @@ class Texts:
 
     # -- the midnight linter
 
-    def _clock(self, kind, body: Any, normal: Mapping[str, Any], path: Path, templated: bool, folder: str) -> None:
-        key, language = getattr(kind, "INLINE", ("", ""))
+    def _clock(self, key: str, language: str, body: Any, normal: Mapping[str, Any], path: Path, templated: bool) -> None:
         text = normal.get(key)
         if not isinstance(text, str):
             return
         place = path if isinstance(body, str) else path + (key,)
         for read in lint.find_clock_reads(text, language, templated):
             self._notes.in_text(place, read)
-        if folder and language == "bash":
-            for file, found in self._named_files(text, folder):
-                self._clock_of_file(file, self._text_of(file) or "", found, False)
 
     def _clock_of_file(self, file: str, text: str, language: str, templated: bool) -> None:
         for read in lint.find_clock_reads(text, language, templated):
             self._notes.in_file(self._shown(file), text, read)
 
-    def _named_files(self, text: str, folder: str) -> Iterator[Tuple[str, str]]:
-        """Scripts of the pipeline that a shell text names, such as ./extract.sh."""
-        words: List[str] = sorted(set(_SCRIPT.findall(text)))
-        for word in words:
-            file = steps.locate(folder, word)
-            if os.path.isfile(file):
-                yield file, _LANGUAGES[os.path.splitext(file)[1]]
+    def _clock_of_scripts(self, text: str, folder: str) -> None:
+        """Those that a shell text calls, such as ./extract.sh. `folder`: where it works, "" when only the run knows."""
+        for file, known in scripts.called(text, folder).items():
+            self.files.add(file)  # also when it is not there: it may come
+            language = known or scripts.language_of(file)
+            if language and os.path.isfile(file):
+                self._clock_of_file(file, self._text_of(file) or "", language, False)
+
+    def _works_in(self, step: Mapping[str, Any], path: Path, folder: str) -> str:
+        """The folder of `cwd:`, of the step or of `defaults:`; "" when a template in it says more than is known here."""
+        cwd, place = (step["cwd"], path[:-1] + ("cwd",)) if "cwd" in step else (self.cwd, ("defaults", "cwd"))
+        if not isinstance(cwd, str) or not cwd:
+            return folder
+        return "" if "<<" in cwd else steps.locate(self._notes.marks.folder(place) or self._folder, cwd)

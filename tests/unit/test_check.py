@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
 from runner.errors import EnvironmentFault, InvalidPipeline
-from runner.spec import check
+from runner.spec import check, scripts
 from runner.spec.graph import Above, Graph
 from runner.spec.words import hint, nearest
 
@@ -234,6 +235,69 @@ def test_asking_the_clock_for_a_date_is_a_warning(tmp_path, monkeypatch):
     path.write_text("steps:\n  - id: a\n    bash: |\n      cp in.csv $(date +%F).csv\n  - id: b\n    bash: ./x.sh\n  - id: c\n    bash: {script: x.sh}\n")
     warnings = check.load_pipeline(str(path), SITE).warnings
     assert [(p.file, p.line, p.severity) for p in warnings] == [("mart.yaml", 4, "warning"), ("x.sh", 2, "warning")]
+
+
+def clocks(tmp_path, step, top=""):
+    """The scripts in which the check of a pipeline with this step finds a clock, as seen from its folder."""
+    path = tmp_path / "mart.yaml"
+    path.write_text(f"{top}steps:\n  - id: a\n" + textwrap.indent(textwrap.dedent(step), "    "))
+    result = check.check_text(path.read_text(), path=str(path), name="mart", site=SITE)
+    assert not result.errors, result.errors
+    return [str(Path(problem.file).resolve().relative_to(tmp_path.resolve())) for problem in result.problems]
+
+
+@pytest.mark.parametrize("step, top", [
+    ("cwd: etl\nbash: ./bin/load.sh", ""),
+    ("cwd: HERE/etl\nbash: ./bin/load.sh", ""),
+    ("bash: bin/load.sh", "defaults: {cwd: etl}\n"),
+    ("cwd: .\nbash: cd etl && ./bin/load.sh", "defaults: {cwd: /gone}\n"),
+    ("bash: cd HERE/etl && ./bin/load.sh", ""),
+    ("bash: . ~/.profile; cd etl; ./bin/load.sh", ""),
+    ("bash: (cd etl && ./bin/load.sh)", ""),
+    ("bash: |\n  # the day\n  set -x\n  cd 'etl'\n  cd bin\n  ./load.sh", ""),
+    ("cwd: << params.dir >>\nbash: cd HERE/etl && bin/load.sh", "params: {dir: x}\n"),
+    ("bash: HERE/etl/bin/load.sh << ds >>", ""),
+    ("cwd: etl/bin\nbash: ../bin/load.sh", ""), ("cwd: etl\nbash: (cd /gone && ls); ./bin/load.sh", ""),
+])
+def test_a_called_script_is_looked_for_where_the_step_works(tmp_path, step, top):
+    (tmp_path / "etl" / "bin").mkdir(parents=True)
+    (tmp_path / "etl" / "bin" / "load.sh").write_text("#!/bin/bash\nDAY=$(date +%Y%m%d)\n")
+    assert clocks(tmp_path, step.replace("HERE", str(tmp_path)), top) == ["etl/bin/load.sh"]
+
+
+@pytest.mark.parametrize("step, top", [
+    ("cwd: other\nbash: ./load.sh", ""), ("bash: cd other && ./load.sh", ""), ("bash: cd $DIR && ./load.sh", ""), ("cwd: << params.dir >>\nbash: ./load.sh", "params: {dir: x}\n"),
+    ("bash: echo $X/load.sh ~x/load.sh http://x/load.sh", ""), ("ssh: {host: h, run: ./load.sh}", ""),
+])
+def test_no_other_script_of_its_name_is_taken_for_it(tmp_path, step, top):
+    (tmp_path / "load.sh").write_text("DAY=$(date +%Y%m%d)\n")
+    assert clocks(tmp_path, step, top) == []
+
+
+@pytest.mark.parametrize("name, first, command, seen", [
+    ("x.ksh", "", "./x.ksh", True), ("x.ksh", "", "ksh x.ksh", True), ("load", "#!/bin/bash", "./load", True), ("load", "#! /usr/bin/env ksh", "exec ./load", True),
+    ("load", "", "bash -e load", True), ("load", "", "nohup ksh -x ./load << ds >> &", True), ("load", "#!/usr/bin/perl", "./load", False), ("load", "\x7fELF", "./load", False),
+    ("load", "#!/bin/sh", "set -e; ./load", True), ("load", "#!/bin/sh", "echo ./load", False),
+])
+def test_what_language_a_called_script_has(tmp_path, name, first, command, seen):
+    (tmp_path / name).write_text(first + "\nDAY=$(date +%Y%m%d)\n")
+    assert clocks(tmp_path, f"bash: '{command}'") == ([name] if seen else [])
+
+
+def test_a_script_that_is_not_there_yet_is_among_the_files(tmp_path):
+    result = check.check_text("steps:\n  - {id: a, cwd: etl, bash: ./load.sh}\n", path=str(tmp_path / "mart.yaml"), name="mart", site=SITE)
+    assert result.files == (str(tmp_path / "etl" / "load.sh"),)
+
+
+@pytest.mark.parametrize("piece", ["; ", "(", "bash ", "/", "./", "cd ", "(cd ", "A=x ", ";A=", "a.sh", "./a/b ", "cd a\n", "-", ";/a/", "exec "])
+def test_looking_for_called_scripts_takes_linear_time(piece):
+    def took(times):
+        start = time.process_time()
+        scripts.called(piece * times, "/x")
+        return time.process_time() - start
+
+    small = min(took(2000) for _ in range(3))
+    assert min(took(8000) for _ in range(3)) < 12 * small + 0.05
 
 
 def test_a_stored_definition_stands_without_its_files():

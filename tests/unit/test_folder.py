@@ -87,6 +87,14 @@ def test_a_called_file_counts_too(place):
     assert look(place)[0].good and look(place)[0].cached
 
 
+def test_a_script_that_comes_later_counts_too(place):
+    (place / "p" / "good.yaml").write_text("steps:\n  - {id: a, cwd: etl, bash: ./load.sh}\n")
+    assert not look(place)[0].problems and look(place)[0].cached
+    (place / "p" / "etl").mkdir()
+    (place / "p" / "etl" / "load.sh").write_text("D=$(date +%F)\n")
+    assert [problem.file for problem in look(place)[0].problems] == ["p/etl/load.sh"]
+
+
 def test_messages_name_files_from_where_the_person_stands(place, monkeypatch):
     (place / "p" / "x.sql").write_text("select '<< dz >>'")
     (place / "p" / "good.yaml").write_text("steps:\n  - id: a\n    hive: {file: x.sql}\n")
