@@ -99,6 +99,8 @@ _SQL_CLIENTS = frozenset("hive beeline spark-sql psql mysql mariadb impala-shell
 _SQL_OPTION = re.compile(r"(?:-[A-Za-z]*[ecq]|--(?:execute|command|query))(?:=(.*))?", re.S)
 _PYTHON = re.compile(r"python[\d.]*|pypy\d*")
 _LOG_ENDS = frozenset({"tee", "logger", "cat", "sed", "systemd-cat", "wall"})
+_LOG_SUFFIXES = (".log", ".log.gz")
+_LOG_NAME = re.compile(r"(?:(?:RUN|JOB|STEP|BATCH|ERR|ERROR|OUT|MY)_?)?LOG_?(?:F|FILE|PATH|NAME|OUT)?=", re.I)  # not ACCESS_LOG, which is read
 _BASE_DATE = re.compile(r"\$|\A\s*@|\d{4}-?\d\d-?\d\d|\d{1,2}/\d{1,2}/\d{2,4}")
 _CLOCK_BASE = re.compile(r"EPOCH(?:SECONDS|REALTIME)")  # bash's own clock: a base, but not the run's
 _DATE_FLAG = re.compile(r"(?:-[uR]*d|--date=)(.*)", re.S)
@@ -135,6 +137,7 @@ class _Frame:
     piped: List[int] = field(default_factory=list)  # reads whose text an echo sends into the next command of the pipe
     current: Optional[List[Tuple[str, int]]] = None
     start: int = 0
+    before: int = 0  # how many of `inner` stand in front of the word that is being read
     redirect: bool = False
     fallback: bool = False  # inside ${RUNNER_DS:-..}: never run
     captured: bool = False  # what is printed here becomes text of a command
@@ -143,13 +146,15 @@ class _Frame:
     def add(self, piece: str, offset: int, behind: int = 0) -> None:
         """A piece of the word that is being read; it stands `behind` letters after the quote or backslash at `offset`."""
         if self.current is None:
-            self.current, self.start = [], offset
+            self.current, self.start, self.before = [], offset, len(self.inner)
         self.current.append((piece, offset + behind))
 
     def end_word(self) -> None:
         if self.current is not None:
             word, pieces = "".join(piece for piece, _ in self.current), self.current
             self.current = None
+            if word.endswith(_LOG_SUFFIXES) and (self.redirect or _LOG_NAME.match(word) or self.words and self.words[0].text == "tee"):
+                del self.inner[self.before :]  # the name of a log
             if self.redirect:
                 self.targets.append(word)
             else:
