@@ -15,7 +15,7 @@ from runner import model, steps
 from runner.errors import EnvironmentFault, InvalidPipeline
 from runner.model import Problem
 from runner.site import channel_names
-from runner.spec import build, flow, merge, nodes, parts, schema, shape, values, words
+from runner.spec import build, flow, merge, nodes, parts, schema, shape, unfilled, values, words
 from runner.spec.graph import Graph
 from runner.spec.notes import Notes, Path
 from runner.spec.sitenames import SiteNames
@@ -287,9 +287,12 @@ class _Second:
         return None
 
     def _body(self, step: Mapping[str, Any], path: Path, kind, upstream) -> None:
+        body = step[path[-1]]
         if not self._part and not self._notes.is_bad(path):
-            for keys, message, hint in kind.check(step[path[-1]]):
-                self._notes.add(path + tuple(keys) if isinstance(step[path[-1]], dict) else path, message, hint)
+            for keys, message, hint in kind.check(body):
+                self._notes.add(path + tuple(keys) if isinstance(body, dict) else path, message, hint)
+        if isinstance(body, dict) and not self._notes.is_bad(path + ("args",)):
+            unfilled.check_args(path[-1], body.get("args") or (), path + ("args",), self._notes)
         self.texts.check_body(step, path, kind, upstream)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence
 from runner import model, schedule
 from runner.durations import DurationError, parse_duration
 from runner.params import check_value, is_finite
-from runner.spec import build, words
+from runner.spec import build, unfilled, words
 from runner.spec.notes import Notes, Path
 from runner.spec.shape import DURATIONS
 
@@ -109,6 +109,8 @@ def check_env(env: Any, path: Path, notes: Notes) -> None:
             notes.add(path + (name,), f"env: {name!r} is no name for a variable", hint, at_key=True)
         elif name.startswith("RUNNER_"):
             notes.add(path + (name,), f"env: {name} is set by runner itself", "choose another name: those with RUNNER_ tell a step about its run", at_key=True)
+        elif isinstance(env[name], str):
+            unfilled.check_env(name, env[name], path + (name,), notes)
 
 
 # ------------------------------------------------------------------------------------------------------------- params

@@ -237,6 +237,34 @@ def test_asking_the_clock_for_a_date_is_a_warning(tmp_path, monkeypatch):
     assert [(p.file, p.line, p.severity) for p in warnings] == [("mart.yaml", 4, "warning"), ("x.sh", 2, "warning")]
 
 
+@pytest.mark.parametrize("value, piece, hint", [
+    ("/opt/x:$PATH", "$PATH", 'write the whole path; or in the script: export PATH="/opt/x:$PATH"'), ("${HOME}/x", "${HOME}", "write the value itself"),
+    ("a ${X:-b}", "${X:-b}", "write the value itself"), ("$(date +%F)", "$(date +%F)", "write the date of the run: << ds >>"), ("`date -d yesterday`", "`date -d yesterday`", "write the date"),
+    ("~/x", "~/", "write the whole path"), ("/a:~/x", "~/", "write the whole path"), ("$RUNNER_DS", "$RUNNER_DS", "write << ds >>"),
+    ("${RUNNER_PARAM_REGION}", "${RUNNER_PARAM_REGION}", "write << params.region >>"), ("$(hostname)", "$(hostname)", "write the value itself"),
+])
+def test_what_only_a_shell_would_fill_in_is_told_where_none_reads_it(value, piece, hint):
+    for text in (f"env: {{PATH: '{value}'}}\n" + ONE, f"defaults: {{env: {{PATH: '{value}'}}}}\n" + ONE, ONE + f"    env: {{PATH: '{value}'}}\n"):
+        (problem,) = run(text).problems
+        assert (problem.severity, problem.message) == ("warning", f"env: PATH: {piece} stays as it is: no shell reads the values of env:")
+        assert problem.hint.startswith(hint) and problem.source[problem.column - 1 :].startswith(piece)
+    for body in ("bash: {run: x, args: [%s]}", "spark-submit: {application: 'hdfs:/x.py', args: [%s]}", "ssh: {host: h, run: x, args: [%s]}"):
+        (problem,) = run("steps:\n  - id: a\n    " + body % f"'{value}'" + "\n").problems
+        assert (problem.severity, problem.message) == ("warning", f"args: {piece} stays as it is: no shell reads the words of args:")
+
+
+@pytest.mark.parametrize("value", [
+    "<< ds >>", "a$", "$", "$1", "$$X", "\\$X", "${hivevar:ds}", "${user.name}", "a~b", "x~/y", "`order`", "<< ''$HOME'' >>", "US$ 5", "a(b)",
+])
+def test_what_no_shell_would_fill_in_either_is_left_alone(value):
+    assert not messages(ONE + f"    env: {{X: '{value}'}}\n")
+    assert not messages("steps:\n  - id: a\n    bash: {run: x, args: ['<< ds >>', '${hivevar:ds}', 3]}\n")
+
+
+def test_a_shell_reads_the_text_of_a_step():
+    assert not messages("steps:\n  - id: a\n    bash: export PATH=/opt/x:$PATH; ls ~/x $(date +%T)\n")
+
+
 def clocks(tmp_path, step, top=""):
     """The scripts in which the check of a pipeline with this step finds a clock, as seen from its folder."""
     path = tmp_path / "mart.yaml"
