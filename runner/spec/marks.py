@@ -60,6 +60,15 @@ class Marks:
         """A line of the file, from 1."""
         return self._lines[number - 1].rstrip("\r") if 0 < number <= len(self._lines) else ""
 
+    def folded(self, path: Path) -> List[str]:
+        """The lines of a block with >, as they stand in the file, without their indentation; none for another text."""
+        _, node = self._find(tuple(path))
+        if not isinstance(node, yaml.ScalarNode) or node.style != ">":
+            return []
+        lines = [line.rstrip() for line in self._lines[self._content(mark_of(node.start_mark))[0] + 1 : node.end_mark.line]]
+        indents = [len(line) - len(line.lstrip(" ")) for line in lines if line]
+        return [line[min(indents) :] for line in lines] if indents else []
+
     def folder(self, path: Path) -> str:
         """Where relative paths below that path start, "" for the folder of the file; only a merged file knows others."""
         return ""

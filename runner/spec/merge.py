@@ -77,6 +77,10 @@ class Origins:
         part, own, _ = self._find(tuple(path))
         return replace(part.marks.in_text(own, line, column), file=part.file)
 
+    def folded(self, path: Path) -> List[str]:
+        part, own, _ = self._find(tuple(path))
+        return part.marks.folded(own)
+
     def folder(self, path: Path) -> str:
         """Where relative paths below that path start: the folder of the file that wrote it first."""
         return self._find(tuple(path))[2].first.folder

@@ -8,7 +8,7 @@ import re
 from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional, Set
 
 from runner import steps, template
-from runner.spec import build, flow, lint, scripts
+from runner.spec import build, flow, folded, lint, scripts
 from runner.spec.notes import Notes, Path
 from runner.spec.sitenames import HINT, SiteNames
 
@@ -121,7 +121,7 @@ class Texts:
                 place = path + (called.key,) if isinstance(body, dict) else path
                 self._called(called, place, templated, upstream, folder)
         key, language = getattr(kind, "INLINE", ("", ""))
-        self._clock(key, language, body, normal, path, templated)
+        self._inline(key, language, body, normal, path, templated)
         text = normal.get(key)
         if folder and language == "bash" and isinstance(text, str) and not steps.by_client(kind):  # what a client runs stands elsewhere
             self._clock_of_scripts(text, self._works_in(step, path, folder))
@@ -169,13 +169,17 @@ class Texts:
 
     # -- the midnight linter
 
-    def _clock(self, key: str, language: str, body: Any, normal: Mapping[str, Any], path: Path, templated: bool) -> None:
+    def _inline(self, key: str, language: str, body: Any, normal: Mapping[str, Any], path: Path, templated: bool) -> None:
+        """The text of a body that stands in the file: its clock reads, and lines that YAML makes one of."""
         text = normal.get(key)
         if not isinstance(text, str):
             return
         place = path if isinstance(body, str) else path + (key,)
         for read in lint.find_clock_reads(text, language, templated):
             self._notes.in_text(place, read)
+        said = folded.find(self._notes.marks.folded(place), text, language)
+        if said:
+            self._notes.add(place, said, folded.HINT, severity="warning")
 
     def _clock_of_file(self, file: str, text: str, language: str, templated: bool) -> None:
         for read in lint.find_clock_reads(text, language, templated):

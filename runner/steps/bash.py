@@ -29,6 +29,7 @@ found. 128 + N: ended by signal N. A `script:` that is not there gives 1, as `ba
 - `#!` in the first line changes nothing: `shell:` says what runs the text. For Python use `python:`.
 - `args:` and `env:` are handed on as they are: no shell fills in `$NAME`, `$(date)` or `~/` there. Write `<< ds >>` for the date; what
   needs a shell, such as `export PATH="/opt/x:$PATH"`, goes into the script.
+- `bash: >` makes one line of the lines below it: write `bash: |` for commands on lines of their own.
 - A value may hold blanks and quotes: write `<< params.title | sh >>`, which quotes it for the shell.
 - A `script:` with `template: true` runs from the attempt's folder, so `$(dirname "$0")` is not where you wrote it.
 - `shell: sh` has neither `-e` nor `pipefail`; `sh -e` has the first of them.

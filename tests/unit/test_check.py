@@ -265,6 +265,40 @@ def test_a_shell_reads_the_text_of_a_step():
     assert not messages("steps:\n  - id: a\n    bash: export PATH=/opt/x:$PATH; ls ~/x $(date +%T)\n")
 
 
+def folds(kind, *lines):
+    """What is said of these lines as a folded block."""
+    body = "".join(f"        {line}\n" for line in lines)
+    return messages(f"steps:\n  - id: a\n    {kind}: >\n{body}  - id: b\n    bash: echo\n")
+
+
+@pytest.mark.parametrize("kind, lines", [
+    ("bash", ["echo a", "echo b"]), ("bash", ["set -e", "", "echo a", "./load.sh"]), ("bash", ["# the load", "./load.sh"]), ("bash", ["cd /x", "ls"]),
+    ("bash", ["echo 'a b'  # why", "x"]), ("bash", ["x=1", "y", "echo $x"]), ("python", ["import os", "print(os.getcwd())"]), ("python", ["x = '<< ds >>'", "print(x)"]),
+    ("python", ["# day", "print(1)"]), ("hive", ["select 1 -- one", "from t"]), ("bash", ["if true; then", "echo a", "echo b", "fi"]),
+])
+def test_a_folded_block_whose_lines_were_meant_as_lines(kind, lines):
+    (message,) = folds(kind, *lines)
+    assert message.startswith("> makes one line of the lines below it")
+
+
+@pytest.mark.parametrize("kind, lines", [
+    ("bash", ["spark-submit", "--master yarn", "ls << ds >>"]), ("bash", ["cp a", "b"]), ("bash", ["echo a &&", "echo b"]), ("bash", ["echo a", "| cat"]),
+    ("bash", ["echo a;", "echo b"]), ("bash", ["echo a \\\\", "ls"]), ("bash", ["echo a", "", "echo b"]), ("bash", ["for x in a; do", "  echo $x", "done"]),
+    ("bash", ["A=1", "B=2", "./load.sh"]), ("bash", ["sudo -u x", "hive x"]), ("bash", ['hive "select 1', 'set x', 'from t"']), ("bash", ["echo a"]),
+    ("bash", ["echo 'a # b'", "c"]), ("hive", ["select 1", "from t"]), ("python", ["print(", "1)"]), ("python", ["x =", "y ="]), ("bash", ["./load.sh", "in out"]),
+])
+def test_a_folded_block_that_is_one_line(kind, lines):
+    assert folds(kind, *lines) == []
+
+
+def test_a_folded_block_is_found_below_a_key_and_behind_an_anchor(tmp_path):
+    (problem,) = run("steps:\n  - id: a\n    bash:\n      run: &x >-  # why\n        echo a\n        echo b\n").problems
+    assert (problem.line, problem.column, problem.severity) == (4, 12, "warning")
+    (tmp_path / "_part.yaml").write_text("steps:\n  - id: a\n    bash: >\n      echo a\n      echo b\n")
+    result = check.check_text("include: _part.yaml\n", path=str(tmp_path / "mart.yaml"), name="mart", site=SITE)
+    assert [(Path(problem.file).name, problem.line) for problem in result.problems] == [("_part.yaml", 3)]
+
+
 def clocks(tmp_path, step, top=""):
     """The scripts in which the check of a pipeline with this step finds a clock, as seen from its folder."""
     path = tmp_path / "mart.yaml"
