@@ -26,7 +26,7 @@ def _quote(value: str) -> str:
 def explain(err: Any, text: str, lines: List[str], loader: Any) -> Stop:
     """What to say of libyaml's complaint. The first of the questions below that knows an answer gives it."""
     fault = _Fault(err, text, lines, loader)
-    for ask in (_document, _tab, _value_sign, _quote_fault, _bracket, _no_colon, _key_place, _indentation):
+    for ask in (_document, _tab, _odd_space, _value_sign, _quote_fault, _bracket, _no_colon, _key_place, _indentation):
         answer = ask(fault)
         if answer is not None:
             return answer
@@ -87,6 +87,21 @@ def _tab(fault: _Fault) -> Optional[Stop]:
     return None
 
 
+_ODD_SPACE = re.compile(r"[ \t]*([\xa0\u3000])[ \t\xa0\u3000]*(?:-([ \t]|$)|[\w-]+:([ \t]|$))")
+_SPACES = {"\xa0": "a no-break space (U+00A0)", "\u3000": "a full-width space (U+3000)"}
+
+
+def _odd_space(fault: _Fault) -> Optional[Stop]:
+    """A line that is indented, in part, by spaces which are none for YAML: the one at fault, or the next above it."""
+    if "scalar" in fault.context:
+        return None
+    for row in (fault.place.line - 1, _above(fault.lines, fault.place.line)):
+        found = _ODD_SPACE.match(fault.lines[row]) if 0 <= row < len(fault.lines) else None
+        if found:
+            return fault.at(Mark(row + 1, found.start(1) + 1), f"{_SPACES[found.group(1)]} is no indentation for YAML", "indent with ordinary spaces")
+    return None
+
+
 def _value_sign(fault: _Fault) -> Optional[Stop]:
     """A plain value that starts with a sign of YAML's own."""
     opening, first, context, said = fault.opening, fault.first, fault.context, fault.said
@@ -132,6 +147,8 @@ def _quote_fault(fault: _Fault) -> Optional[Stop]:
 
 
 def _bracket(fault: _Fault) -> Optional[Stop]:
+    if "node content" in fault.said and not fault.sign(fault.place):
+        return _open_at_end(fault)
     if "flow sequence" not in fault.context and "flow mapping" not in fault.context:
         return None
     opening, sign = fault.opening, fault.sign(fault.opening) or "["
@@ -142,7 +159,27 @@ def _bracket(fault: _Fault) -> Optional[Stop]:
     comment = re.compile(r"[ \t]#").search(fault.first, opening.column)
     if comment and close in fault.first[comment.end() :]:
         return fault.at(Mark(opening.line, comment.end()), f"' #' begins a comment, so the {close} behind it is not seen", 'quote the text: "#..."')
-    return fault.at(opening, f"the bracket {sign} opened here is not closed", f"close it with {close}; if this is no list, quote the value")
+    return _open_bracket(opening, sign)
+
+
+def _open_bracket(opening: Mark, sign: str) -> Stop:
+    close = "}" if sign == "{" else "]"
+    return Stop(opening.line, opening.column, f"the bracket {sign} opened here is not closed", f"close it with {close}; if this is no list, quote the value")
+
+
+def _open_at_end(fault: _Fault) -> Optional[Stop]:
+    """The innermost bracket that is open where the file ends."""
+    opened: List[Any] = []
+    try:
+        for token in yaml.scan(fault.text, fault.loader):
+            if isinstance(token, (yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken)):
+                opened.append(token)
+            elif isinstance(token, (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)) and opened:
+                opened.pop()
+    except (yaml.YAMLError, UnicodeEncodeError):
+        pass
+    place = mark_of(opened[-1].start_mark) if opened else None
+    return _open_bracket(place, fault.sign(place)) if place else None
 
 
 _NO_COLON = "this line is not 'key: value' (could not find the ':')"
@@ -164,7 +201,7 @@ def _near_key(number: int, lines: List[str]) -> Optional[Stop]:
         return Stop(number, full_width + 1, "a full-width colon (U+FF1A) is no colon for YAML", "write an ordinary colon and a space: 'key: value'")
     glued = re.match(r"([A-Za-z_][\w-]*):(?!//)(\S.*)", line[start:]) or re.match(r"([A-Za-z_][\w-]*):([\xa0\u3000].*)", line[start:])
     if glued:
-        odd = {"\xa0": "a no-break space (U+00A0)", "\u3000": "a full-width space (U+3000)"}.get(glued.group(2)[0])
+        odd = _SPACES.get(glued.group(2)[0])
         said = f"{odd} stands behind ':' where a space must be" if odd else "a space is missing after ':'"
         return Stop(number, start + 1, said, f"write {clip(glued.group(1))}: {clip(glued.group(2).strip())}")
     dash = re.match(r"-([A-Za-z_\"'].*)", line[start:])
@@ -283,6 +320,8 @@ def _stray_colon(place: Mark, lines: List[str]) -> Stop:
     """A ': ' where no key can be: inside a plain value, or on a line that is indented too deep."""
     line = lines[place.line - 1] if place.line <= len(lines) else ""
     key = _KEY.match(line)
+    if key and "\uff1a" in key.group("key"):
+        return _near_key(place.line, lines)
     if key and key.end() < place.column - 1:
         value = line[key.end() :]
         name = clip(key.group("key"))
