@@ -329,6 +329,9 @@ def _parse_value(value: Any, timezone: str, has_start: bool, faults: List[Fault]
     if word.startswith("@"):
         faults.append(_unknown_preset(word))
         return None
+    if f"@{word}" in (*PRESETS, "@once"):
+        faults.append(Fault(f"the preset {word} is written with an @", f'write schedule: "@{word}"', offset=0))
+        return None
     bare = word[5:].strip() if word.startswith("every") else word
     if _is_every(bare):
         faults.append(Fault(f"{value!r} is not a cron expression", f"write `schedule: {{every: {bare}}}`", offset=0))

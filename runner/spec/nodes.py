@@ -328,11 +328,9 @@ class _Builder:
                 if not name.isascii():
                     self.check_key(key, path)
                 if name in found:
-                    line = found[name][0].start_mark.line + 1
-                    self.say(
-                        key, path + (name,), f"the key {clip(name)!r} stands twice: on line {line} and on line {key.start_mark.line + 1}",
-                        "keep one of them",
-                    )
+                    first, second = found[name][0].start_mark.line + 1, key.start_mark.line + 1
+                    both = f"twice: on line {first} and on line {second}" if first != second else f"twice on line {first}"
+                    self.say(key, path + (name,), f"the key {clip(name)!r} stands {both}", "keep one of them")
                     continue
                 found[name] = (key, value)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, List, Mapping, Sequence, Tuple
 
@@ -56,6 +57,8 @@ def _not_a_mapping(data: Any, notes: Notes) -> None:
     elif isinstance(data, str) and len(data.split()) > 5 and all(word[:1] in "*0123456789" for word in data.split()[:5]):
         cron = " ".join(data.split()[:5])
         notes.add((), "this is a line of a crontab, not a pipeline", f'write:\nschedule: "{cron}"\nsteps:\n  - id: first\n    bash: {" ".join(data.split()[5:])}')
+    elif isinstance(data, str) and "\uff1a" in data:
+        notes.add((), "a full-width colon (U+FF1A) is no colon for YAML", "write an ordinary colon and a space: 'key: value'")
     else:
         notes.add((), f"a pipeline file is a mapping, this is {_kind_of(data)}", _FIRST_STEP)
 
@@ -144,6 +147,8 @@ def _key_hint(path: Path, key: str, value: Mapping[str, Any], allowed: List[str]
     if path == ("defaults",):
         foreign = {**words.STEP, **words.DEFAULTS}
         return f"each step says {key}: itself" if key in schema.STEP_KEYS or key in steps.KINDS else words.hint(key, allowed, foreign)
+    if key in words.RETRIES and (path[:1] == ("steps",) or path == ("defaults",)) and type(value[key]) is int:
+        return f"write retries: {value[key]}"
     if len(path) == 2 and path[0] == "steps":
         return _step_hint(key, value, allowed)
     if len(path) == 2 and path[0] == "params":
@@ -250,7 +255,31 @@ def _type_hint(path: Path, wanted: Sequence[str], value: Any, data: Any, notes: 
         return "write an empty text as \"\"" if "env" in path[:-1] else "write the value behind the colon, or remove the line"
     if path[-1] in DURATIONS:
         return "write 90 (seconds), 30s, 5m, 1h30m or 2d"
-    return _value_hint(path, wanted, value)
+    if len(path) == 3 and path[::2] == ("steps", "needs") and isinstance(value, int):
+        return _need_hint(value, data["steps"], path[1])
+    return _schedules_hint(value) if path == ("schedule",) and isinstance(value, list) else _value_hint(path, wanted, value)
+
+
+def _need_hint(number: int, listed: List[Any], own: int) -> str:
+    """For `needs: 0`, the number of a step in place of its id."""
+    ids = [step.get("id") for n, step in enumerate(listed) if isinstance(step, dict) and n != own]
+    if str(number) in ids:
+        return f'quote it: "{number}"'
+    named = next((name for name in ids if isinstance(name, str)), "")
+    return f"name a step by its id, such as needs: {named}" if named else "remove it: a step that needs no other has no needs:"
+
+
+def _schedules_hint(value: List[Any]) -> str:
+    """For a list of cron lines: one line that says them all, when they differ in one field."""
+    lines = [each.split() for each in value if isinstance(each, str)]
+    if len(lines) == len(value) == 1:
+        return f'write schedule: "{value[0]}"'
+    if lines and len(lines) == len(value) and all(len(line) == 5 for line in lines):
+        fields = [list(dict.fromkeys(field)) for field in zip(*lines)]
+        several = [field for field in fields if len(field) > 1]
+        if len(several) == 1 and all(re.fullmatch(r"[\w,-]+", each) for each in several[0]):
+            return f'a file has one schedule: write schedule: "{" ".join(",".join(field) for field in fields)}"'
+    return 'a file has one schedule: write the times as one, such as "0 1,13 * * *", or make a second pipeline'
 
 
 def _value_hint(path: Path, wanted: Sequence[str], value: Any) -> str:

@@ -224,12 +224,19 @@ VALUES: Dict[object, Dict[str, str]] = {
         "bool": "write boolean", "array": "write list", "dict": "write object", "map": "write object", "json": "write object",
         "datetime": "write date for a day, string for a moment",
     },
-    "trigger_rule": {"dummy": "write always", "none_failed_or_skipped": "write none_failed_min_one_success", "all_skipped": "write all_done and when:"},
+    "trigger_rule": {
+        "dummy": "write always", "none_failed_or_skipped": "write none_failed_min_one_success", "all_skipped": "write all_done and when:",
+        **dict.fromkeys(("all_finished", "all_ended", "all_complete", "all_completed", "finished", "ended", "done", "completed"), "write all_done"),
+        **dict.fromkeys(("one_done", "one_finished", "any_done", "any_finished"), "write one_success or one_failed, or all_done to wait for all of them"),
+        **dict.fromkeys(("success", "succeeded", "on_success", "all_succeeded", "all_successful"), "write all_success"),
+        **dict.fromkeys(("failed", "failure", "on_failure", "any_failed"), "write one_failed, or all_failed"), "any_success": "write one_success",
+    },
     "catchup": {"yes": "write all", "on": "write all", "no": "write last, or none", "off": "write last, or none", "latest": "write last"},
     "logical_date": {"start": "write interval_start", "end": "write due", "interval_end": "write due", "data_interval_start": "write interval_start"},
     "on_lost": {"ignore": "write fail, and allow_failure: true", "restart": "write retry"},
     "client": {"impala": "Impala is not known here: use bash: impala-shell ...", "hiveserver2": "write beeline"},
 }  # fmt: skip
+RETRIES = frozenset({"retry", "_retry", "max_retries", "retry_limit"})  # with a number: how often again
 _WIDTH = 100
 
 
