@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import click
 
 from runner import model
+from runner.cli import planning
 from runner.cli.app import App
 from runner.errors import EnvironmentFault, NotFound
 from runner.spec import parts
@@ -119,7 +120,7 @@ def _say_next(app: App, spec: model.Pipeline) -> None:
         date = schedule.date_of(spec.schedule, spec.logical_date, spec.timezone, moment)
         rows.append(f"  due {date.due:%Y-%m-%d %H:%M %Z}  ds={date.logical:%Y-%m-%d}  interval "
                     f"{date.interval_start:%m-%d %H:%M} .. {date.interval_end:%m-%d %H:%M}")
-    app.say("\n".join(rows) or f"  {spec.name} is never due again")
+    app.say("\n".join(rows) or "  " + planning.without_time(spec.name, spec.schedule.text))
 
 
 def _load(app: App, path: str) -> model.Pipeline:

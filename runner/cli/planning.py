@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any, List, Mapping, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 import click
 
@@ -97,17 +97,29 @@ def next_(app: App, pipeline, count, after, as_json):
 
     spec = app.pipeline(pipeline)
     moment = acts.date_for(spec, after, app.clock.now()).due if after else app.clock.now()
-    show_times(app, spec.name, bool(spec.schedule), [pipelines.as_date(date) for date in pipelines.times(spec, moment, count)], as_json)
+    show_times(app, spec.name, spec.schedule.text if spec.schedule else None, [pipelines.as_date(date) for date in pipelines.times(spec, moment, count)], as_json)
     return 0
 
 
-def show_times(app: App, name: str, scheduled: bool, found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
-    """Times at which a pipeline is due, as `facts` tells of them."""
+def without_time(name: str, schedule: Optional[str]) -> str:
+    """Of a pipeline for which no due time is known."""
+    if schedule is None:
+        return f"{name} has no schedule: it runs when you say so"
+    return f"{name} is due once, when the daemon first sees it" if is_once(schedule) else f"{name} is never due again"
+
+
+def is_once(schedule: str) -> bool:
+    """Whether it is @once: without a start_date to come its time is when a daemon first sees it, which is known there only."""
+    return schedule.strip().lower() == "@once"
+
+
+def show_times(app: App, name: str, schedule: Optional[str], found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Times at which a pipeline is due, as `facts` tells of them; `schedule`: as its file writes it."""
     if as_json:
         app.out_json(found)
         return
     if not found:
-        app.say(f"{name} is never due again" if scheduled else f"{name} has no schedule: it runs when you say so")
+        app.say(without_time(name, schedule))
     rows = [(f"{each['due_at']:%Y-%m-%d %H:%M %Z}", each["ds"], f"{each['data_interval_start']:%Y-%m-%d %H:%M} .. {each['data_interval_end']:%Y-%m-%d %H:%M}") for each in found]
     for line in table.columns(("due", "ds", "interval"), rows):
         app.out(line)

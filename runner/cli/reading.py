@@ -17,6 +17,7 @@ from runner.cli.app import SUFFIXES, App
 from runner.cli.completion import complete_pipeline, complete_run
 from runner.cli.duecache import DueCache
 from runner.cli.finding import find_run
+from runner.cli.planning import is_once
 from runner.spec import folder
 from runner.standing import shown_state
 
@@ -123,10 +124,16 @@ def _find_due(app: App, path: str, now: datetime) -> Optional[datetime]:
     return schedule.next_due(spec.schedule, now) if spec.schedule else None
 
 
+def _no_due(entry: Mapping[str, Any]) -> str:
+    if not entry["schedule"]:
+        return ""
+    return "when first seen" if is_once(entry["schedule"]) and not entry["last_run"] else "never again"
+
+
 def _entry_row(entry: Mapping[str, Any]) -> Sequence[str]:
     run = entry["last_run"]
     last = f"{table.signed('interrupted' if run['interrupted'] else run['state'])} {run['name'].partition('@')[2]}" if run else ""
-    due = f"{entry['next_due']:%Y-%m-%d %H:%M %Z}" if entry["next_due"] else ("never again" if entry["schedule"] else "")
+    due = f"{entry['next_due']:%Y-%m-%d %H:%M %Z}" if entry["next_due"] else _no_due(entry)
     if entry["held"]:
         due = "held"
     elif entry["paused_by"]:

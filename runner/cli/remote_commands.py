@@ -102,8 +102,8 @@ def _show(app: App, server: Server, pipeline: str, merged: bool, as_json: bool) 
 
 def _next(app: App, server: Server, pipeline: str, count: int, after: Optional[str], as_json: bool) -> None:
     found = server.get(f"pipelines/{named(pipeline)}/next", count=count, after=after)["items"]
-    scheduled = bool(found) or server.get(f"pipelines/{named(pipeline)}")["schedule"] is not None
-    planning.show_times(app, pipeline, scheduled, found, as_json)
+    schedule = None if found else server.get(f"pipelines/{named(pipeline)}")["schedule"]
+    planning.show_times(app, pipeline, schedule, found, as_json)
 
 
 def _health(app: App, server: Server, as_json: bool) -> int:

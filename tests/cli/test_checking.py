@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from runner.cli.checking import check, schema, summary
+from runner.cli.planning import next_
 from runner.errors import EnvironmentFault, NotFound
 from runner.model import Problem
 
@@ -35,6 +36,16 @@ def test_a_good_file_says_its_next_three_runs(call, folder):
         "  due 2026-03-02 01:00 KST  ds=2026-03-02  interval 03-01 01:00 .. 03-02 01:00",
         "  due 2026-03-03 01:00 KST  ds=2026-03-03  interval 03-02 01:00 .. 03-03 01:00",
     ]
+
+
+@pytest.mark.parametrize("top, said", [
+    ('schedule: "@once"\n', "good is due once, when the daemon first sees it"), ('schedule: " @Once"\nstart_date: 2026-02-01\n', "good is due once, when the daemon first sees it"),
+    ('schedule: "@daily"\nend_date: 2026-02-01\n', "good is never due again"), ("", "no schedule: it runs when you say so, runner run good"),
+])
+def test_a_good_file_without_a_next_run_says_why(call, folder, top, said):
+    (folder / "good.yaml").write_text(top + "steps:\n  - {id: a, bash: echo hi}\n")
+    assert call(check, str(folder / "good.yaml"))[2].splitlines() == ["1 file is good", "  " + said]
+    assert call(next_, "good")[2].splitlines() == [said.partition(", runner")[0] if top else "good has no schedule: it runs when you say so"]
 
 
 def test_a_pipeline_may_be_named(call, folder):

@@ -54,6 +54,14 @@ def test_the_pipelines_with_next_time_and_last_run(call, folder, failed):
     ]
 
 
+def test_one_that_is_due_once_says_when(call, folder, failed):
+    for name in ("mart", "new"):
+        (folder / f"{name}.yaml").write_text('schedule: "@once"\n' + (folder / "매출.yaml").read_text())
+    (folder / "ended.yaml").write_text('schedule: "@daily"\nend_date: 2026-02-01\n' + (folder / "매출.yaml").read_text())
+    rows = {line.split()[0]: line for line in call(list_)[1].splitlines()}
+    assert "when first seen" in rows["new"] and "never again" in rows["mart"] and "never again" in rows["ended"]  # mart has run
+
+
 def test_files_with_faults_are_listed_below_with_the_first(call, folder):
     (folder / "bad.yaml").write_text("steps: 1\n")
     _, out, err = call(list_)
