@@ -13,6 +13,7 @@ import sys
 import click
 
 from runner import __version__
+from runner.cli import streams
 from runner.errors import EnvironmentFault, InvalidPipeline, RunnerError
 
 # command -> (module, one line for `runner --help`): reading the line here spares the import
@@ -114,11 +115,18 @@ def main(args=None) -> None:
 
 
 def _main(args) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # LANG=C must not turn a Korean name into an error
+    streams.open_missing()
+    with streams.guarded() as out:
+        code = _call(args, out)
+        if out.calm and out.fault:
+            _tell(out.fault, "the exit code is that of the work")
+        return code
+
+
+def _call(args, out: streams.Output) -> int:
     try:
         result = cli.main(args=args, prog_name="runner", standalone_mode=False)
-        sys.stdout.flush()
+        out.flush()
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as leave:
         return leave.exit_code
@@ -133,8 +141,7 @@ def _main(args) -> int:
     except RunnerError as error:
         _tell(error.message, error.hint)
         return error.exit_code
-    except BrokenPipeError:  # `runner ... | head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except streams.Unread:
         return 141
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -13,6 +13,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional
 
 from runner import logtail, model
 from runner.cli import table
+from runner.cli.streams import Output
 from runner.workorder import attempt_folder
 
 FRAMES = 4  # a second
@@ -40,7 +41,7 @@ class Progress:
 
     def __init__(self, app, run_name: str, pipeline: model.Pipeline, stream=None, logs: bool = False, quiet: bool = False):
         self._app, self._logs, self._quiet = app, logs, quiet
-        self._stream = _Calm(stream or sys.stderr)
+        self._stream = Output(stream or sys.stderr, calm=True)
         self._board = Board(run_name, [step.id for step in pipeline.steps])
         self._show = None
 
@@ -91,31 +92,6 @@ class Progress:
             shown = [table.clean(logtail.decode(line)) for line in logtail.read_lines(path, tail.offset, tail.size)]
         if shown:
             self._show.write("\n".join(f"{event.step} | {line}" for line in shown))
-
-
-class _Calm:
-    """A stream that goes silent, not wrong, when nobody reads it any more."""
-
-    def __init__(self, stream):
-        self._stream, self._gone = stream, False
-
-    def write(self, text: str) -> int:
-        self._calmly(self._stream.write, text)
-        return len(text)
-
-    def flush(self) -> None:
-        self._calmly(self._stream.flush)
-
-    def _calmly(self, act, *words) -> None:
-        if self._gone:
-            return
-        try:
-            act(*words)
-        except (OSError, ValueError):  # ValueError: closed
-            self._gone = True
-
-    def __getattr__(self, name):
-        return getattr(self._stream, name)
 
 
 class Board:

@@ -15,7 +15,7 @@ Made from the commands' own help by `python -m runner.cli.manual > docs/cli.md`;
 
 A run is named `PIPELINE@DATE`: `mart@2026-11-20`, `hourly@2026-11-20T03:00`, `mart@2026-11-20#2`. Results go to stdout,
 talk to stderr. Exit codes: 0 good, 1 the work failed or faults were found, 2 wrong use, 3 the environment,
-130 and 143 after Ctrl-C and TERM."""
+130 and 143 after Ctrl-C and TERM, 141 when who read stdout has seen enough."""
 
 
 def as_markdown() -> str:

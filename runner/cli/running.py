@@ -91,6 +91,7 @@ def work(app: App, store, run, spec: model.Pipeline, slots, show_logs, quiet, as
 
     `run`: a Run, or what makes one when it is told the engine's id, so that a run is owned from its first moment.
     """
+    from runner.cli import streams
     from runner.cli.live import Progress
     from runner.cli.telling import Telling
     from runner.definitions import Definitions
@@ -98,6 +99,7 @@ def work(app: App, store, run, spec: model.Pipeline, slots, show_logs, quiet, as
     from runner.executors.local import LocalExecutor
     from runner.workorder import Site
 
+    streams.keep_calm()
     executor = LocalExecutor(app.clock)
     telling = Telling(app, spec)
     engine = Engine(

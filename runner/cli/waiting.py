@@ -20,8 +20,9 @@ def say_who_runs_it(app: App, what: str) -> None:
 
 def wait_for(app: App, store, run_ids: Sequence[int], as_json: bool) -> int:
     """Wait until these runs have ended; 0 when all succeeded."""
-    from runner.cli import table
+    from runner.cli import streams, table
 
+    streams.keep_calm()
     left, bad = list(run_ids), 0
     results: List[Any] = []
     while left:

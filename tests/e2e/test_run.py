@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import sqlite3
+import subprocess
 
 import pytest
 
@@ -50,6 +51,38 @@ def test_a_script_reads_the_dates_around_it_though_the_file_never_names_them(run
     runner.write("near.yaml", 'schedule: "0 1 * * 1-5"\nsteps:\n  - {id: a, bash: bash near.sh}\n')
     runner("run", "near.yaml", "--date", "2026-02-27")  # a Friday
     assert (runner.folder / "seen").read_text() == "prev=2026-02-26 next=2026-03-02\n"
+
+
+def _typed(runner, line):
+    """A line typed in bash, with PIPESTATUS: (its exit codes, stderr)"""
+    words = " ".join(map(shlex.quote, runner.words()))
+    done = subprocess.run(["bash", "-c", f"{line.replace('RUNNER', words)}; echo ${{PIPESTATUS[0]}} > code"], env=runner.env, cwd=runner.folder,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=180)
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, done.stderr
+    return int((runner.folder / "code").read_text()), done.stderr
+
+
+@pytest.mark.parametrize("line", ["RUN 2>&1 | true", "RUN | true", "RUN > /dev/full", "RUN 2> /dev/full", "RUN >&-", "RUN 2>&-", "RUN <&-", "RUN <&- >&- 2>&-"])
+@pytest.mark.parametrize("step, code", [("true", 0), ("false", 1)])
+def test_a_run_whose_output_is_lost_exits_with_its_own_result(runner, line, step, code):
+    runner.write("small.yaml", f"steps:\n  - {{id: a, bash: '{step}'}}\n")
+    got, said = _typed(runner, line.replace("RUN", "RUNNER run small.yaml --date 2026-02-28"))
+    assert got == code, said
+    assert runner.json("status", "small@2026-02-28")["state"] == ("failed" if code else "success")
+    assert ("stdout cannot be written: No space left on device" in said) == (line == "RUN > /dev/full")
+
+
+def test_what_only_prints_ends_quietly_when_nobody_reads(runner):
+    runner.write("loud.yaml", "steps:\n  - {id: a, bash: seq 100000}\n")
+    runner("run", "loud.yaml", "--date", "2026-02-28")
+    for words in ("logs loud --all", "logs loud --all --raw", "status loud", "--help"):
+        read, closed = os.pipe()
+        os.close(read)
+        done = subprocess.run(runner.words(*words.split()), env=runner.env, cwd=runner.folder, stdout=closed, stderr=subprocess.PIPE, timeout=180)
+        os.close(closed)
+        assert (done.returncode, done.stderr) == (141, b""), words
+    code, said = _typed(runner, "RUNNER status loud > /dev/full")
+    assert code == 3 and said.startswith("runner: stdout cannot be written: No space left on device")
 
 
 def test_the_same_date_twice_says_what_to_type(runner):
