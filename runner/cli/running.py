@@ -11,7 +11,7 @@ from runner import daemonlock, model, ownership
 from runner.cli.app import App, need_writable
 from runner.cli.completion import complete_pipeline, complete_run, complete_step
 from runner.cli.finding import find_run
-from runner.errors import Conflict, NotFound
+from runner.errors import Conflict, NotFound, UsageError
 from runner.facts.runs import whole
 
 _param = click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter; may be given again.")
@@ -28,7 +28,7 @@ _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @_param
 @click.option("--only", multiple=True, metavar="STEP", help="Only this step, nothing it needs; may be given again.")
 @click.option("--new", is_flag=True, help="A second run of a date that has one.")
-@click.option("--resume", is_flag=True, help="Finish the run of this date that was interrupted.")
+@click.option("--resume", is_flag=True, help="Finish the run of this date that was interrupted, or without --date the newest such one; makes no run.")
 @_slots
 @_logs
 @_quiet
@@ -43,9 +43,12 @@ def run(app: App, pipeline, date, params, only, new, resume, slots, show_logs, q
     from runner import acts
 
     need_writable(app.config)
+    if resume and new:
+        raise UsageError("--new goes not with --resume, which makes no run", f"type: runner run {pipeline} --resume")
     spec = app.pipeline(pipeline)
-    if resume and date is None:
-        return _resume(app, _interrupted(app, spec), slots, show_logs, quiet, as_json)
+    if resume:
+        left = _interrupted(app, spec) if date is None else _of_date(app, spec, date)
+        return _resume(app, left, slots, show_logs, quiet, as_json) if left else _nothing_to_resume(app, spec, quiet, as_json)
     making = acts.Trigger(pipeline, date, params, only, new).checked(app, spec)
     store = app.store(create=True)
 
@@ -58,19 +61,42 @@ def run(app: App, pipeline, date, params, only, new, resume, slots, show_logs, q
         existing = getattr(conflict, "run", None)
         if existing is None:
             raise
-        if resume and existing.state not in model.RUN_TERMINAL:
-            return _resume(app, existing, slots, show_logs, quiet, as_json)
-        raise acts.already(app, existing, resume) from None
+        raise acts.already(app, existing) from None
 
 
-def _interrupted(app: App, spec: model.Pipeline) -> model.Run:
-    """The newest run of a pipeline that nobody works on any more."""
+def _interrupted(app: App, spec: model.Pipeline) -> Optional[model.Run]:
+    """The newest run of a pipeline that nobody works on any more, if there is one."""
     store = app.store_if_any()
     for state in ("running", "queued"):
         for run in store.recent_runs(spec.name, state, 100) if store else ():
             if not ownership.is_alive(app.config.engines_folder, run.engine):
                 return run
-    raise NotFound(f"pipeline {spec.name} has no interrupted run", f"type: runner runs {spec.name}")
+    return None
+
+
+def _of_date(app: App, spec: model.Pipeline, date: str) -> model.Run:
+    """The newest run of one date that has not ended. Raises NotFound where there was none, Conflict where all have."""
+    from runner import acts
+
+    store = app.store_if_any()
+    found = acts.date_for(spec, date, app.clock.now())
+    runs = store.runs_of(spec.name, found.due) if store else []
+    if not runs:
+        name = f"{spec.name}@{acts.label_for(spec, found)}"
+        raise NotFound(f"there is no run {name}: nothing to resume", "type the same without --resume   to make it; runner runs shows those there are")
+    left = [run for run in runs if run.state not in model.RUN_TERMINAL]
+    if not left:
+        raise acts.already(app, runs[-1], resume=True)
+    return left[-1]
+
+
+def _nothing_to_resume(app: App, spec: model.Pipeline, quiet: bool, as_json: bool) -> int:
+    """No fault, as there is nothing to do; `-q` under cron says nothing, so that a good boot sends no mail."""
+    if as_json:
+        app.out_json(None)
+    elif not quiet:
+        app.say(f"no run of {spec.name} was interrupted: nothing to resume")
+    return 0
 
 
 def _resume(app: App, run: model.Run, slots, show_logs, quiet, as_json) -> int:
