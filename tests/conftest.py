@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -12,6 +14,23 @@ from runner.executors import Report
 from runner.store import Store
 
 SEOUL = ZoneInfo("Asia/Seoul")
+
+
+@pytest.fixture
+def closed(monkeypatch):
+    """closed(folder): from here on it cannot be listed; root may read folders of any mode."""
+
+    def close(folder):
+        scandir = os.scandir
+
+        def refuse(path="."):
+            if os.path.abspath(path) == str(folder):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+
+    return close
 
 
 class FakeClock:

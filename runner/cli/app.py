@@ -68,7 +68,7 @@ class App:
         if "/" in reference or reference.endswith(SUFFIXES):
             path = os.path.abspath(os.path.expanduser(reference))
             if not os.path.isfile(path):
-                kind = "is a folder" if os.path.isdir(path) else "does not exist"
+                kind = "is a folder" if os.path.isdir(path) else "is not a plain file" if os.path.exists(path) else "does not exist"
                 raise NotFound(f"{reference}: {kind}", "give the path of a pipeline file, or the name of one in " + self.config.pipelines)
             return path
         return finding.path_of(self.config.pipelines, reference)

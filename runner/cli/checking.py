@@ -19,7 +19,7 @@ NEXT_RUNS = 3
 
 
 @click.command()
-@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(readable=False))  # one that cannot be read is told as a fault of its own, beside the others
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option("--name", metavar="FILE", help="What `-` is called in messages; its files are looked for beside it.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")

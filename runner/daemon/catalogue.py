@@ -6,9 +6,7 @@ that a start costs reading, not checking.
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from datetime import datetime, timedelta
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
@@ -20,7 +18,7 @@ from runner.errors import EnvironmentFault, InvalidPipeline, NotFound
 from runner.spec import folder
 from runner.spec.check import Site, load_text, name_of, text_to_keep
 from runner.spec.report import brief_place
-from runner.spec.text import Stop, decode
+from runner.spec.text import Stop, decode, from_disk
 from runner.store import Store
 from runner.store.store import definition_hash
 
@@ -82,12 +80,13 @@ class Catalogue:
         return not young
 
     def _files(self) -> Optional[Dict[str, List[str]]]:
-        """Name -> its files, mostly one. None when the folder is not there: then everything stays as it was."""
+        """Name -> its files, mostly one. None when the folder is not there, or cannot be read: then everything stays as it was."""
         try:
             paths = folder.find([self._place])
-        except NotFound:
+        except (NotFound, EnvironmentFault) as error:
             if not self._missing:
-                self._say(f"the pipelines folder {self._place} is not there; what is known stays scheduled")
+                fault = "is not there" if isinstance(error, NotFound) else "cannot be read"
+                self._say(f"the pipelines folder {self._place} {fault}; what is known stays scheduled")
             self._missing = True
             return None
         self._missing = False
@@ -105,7 +104,7 @@ class Catalogue:
         twice = f"another file makes the pipeline {name} too: {others[0]}" if others else ""
         self._taken[path] = ()
         try:
-            text, self._taken[path] = text_to_keep(decode(_read(path), path), path)
+            text, self._taken[path] = text_to_keep(decode(from_disk(path), path), path)
         except (OSError, Stop) as error:
             self._faulty(name, path, row, getattr(error, "message", None) or f"cannot be read: {getattr(error, 'strerror', None) or error}", now)
             return
@@ -181,14 +180,6 @@ def _stat(path: str) -> Optional[Tuple[int, ...]]:
     except OSError:
         return (0, -1, 0) if os.path.islink(path) else None  # a link that leads nowhere is said to be one
     return (found.st_mtime_ns, found.st_size, found.st_ino)
-
-
-def _read(path: str) -> bytes:
-    """Raises OSError, also for a pipe or a device: opening one would wait for ever."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(errno.EINVAL, "it is not a plain file", path)
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def _is_text(path: str) -> bool:

@@ -20,6 +20,7 @@ from runner.spec.graph import Graph
 from runner.spec.notes import Notes, Path
 from runner.spec.sitenames import SiteNames
 from runner.spec.report import STORED
+from runner.spec.text import from_disk
 from runner.spec.texts import Texts, hands_on_texts
 
 Entries = Sequence[Tuple[int, Mapping[str, Any]]]  # place in the list, step
@@ -72,7 +73,7 @@ def check_text(raw: Union[bytes, str], *, path: str, name: str, site: Site, show
 
 def load_whole(raw: Union[bytes, str], path: str, shown: str, look: bool, call: Callable[[str], str]) -> Tuple[nodes.Loaded, Tuple[str, ...]]:
     """A file with all it takes of others, and those it looked at. Without `look` they come out of the stored text itself."""
-    read: merge.Read = merge.from_disk
+    read: merge.Read = from_disk
     if not look and isinstance(raw, str):
         raw, kept = parts.unpack(path, raw)
         read = lambda file: _kept(kept, file)  # noqa: E731
@@ -95,8 +96,7 @@ def load_file(path: str) -> Tuple[nodes.Loaded, Tuple[str, ...]]:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return from_disk(path)
     except OSError as error:
         raise EnvironmentFault(f"{path}: cannot be read: {error.strerror}", f"type: ls -l {path}") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import List
 
-from runner.errors import NotFound
+from runner.errors import EnvironmentFault, NotFound
 from runner.spec.parts import is_part
 
 SUFFIXES = (".yaml", ".yml")
@@ -21,8 +21,19 @@ def names(pipelines: str) -> List[str]:
     )
 
 
+def need_listable(folder: str) -> None:
+    """Raises EnvironmentFault for a folder that is there and cannot be read: it would look like an empty one."""
+    try:
+        os.scandir(folder).close()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise EnvironmentFault(f"{folder}: cannot be read: {error.strerror}", f"type: ls -ld {folder}") from None
+
+
 def path_of(pipelines: str, name: str) -> str:
     """The file of a pipeline in the pipelines folder. Raises NotFound that names near ones."""
+    need_listable(pipelines)
     for folder, _, files in sorted(os.walk(pipelines)):
         for suffix in SUFFIXES:
             if name + suffix in files and not is_part(name):

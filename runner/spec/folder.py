@@ -15,6 +15,7 @@ import runner
 from runner.errors import NotFound
 from runner.model import Problem
 from runner.site import changed_at
+from runner.spec import finding
 from runner.spec.parts import is_part
 
 SUFFIXES = (".yaml", ".yml")
@@ -38,17 +39,20 @@ class FileReport:
 
 
 def find(paths: Sequence[str], parts: bool = False) -> List[str]:
-    """The pipeline files among these paths, absolute, folders searched to the bottom. Raises NotFound for a wrong one.
+    """The pipeline files among these paths, absolute, folders searched to the bottom.
+
+    Raises NotFound for a path that is not there, EnvironmentFault for a folder that cannot be read.
 
     `parts`: those too that pipelines take, and which are none themselves.
     """
     out: List[str] = []
     for path in paths:
         full = os.path.abspath(path)
-        if os.path.isfile(full):
-            out.append(full)
-        elif os.path.isdir(full):
+        if os.path.isdir(full):
+            finding.need_listable(full)
             out += [file for file in _inside(full) if parts or not is_part(file)]
+        elif os.path.exists(full):
+            out.append(full)
         else:
             raise NotFound(f"{path}: there is no such file or folder", "give a pipeline file, or a folder of them")
     return list(dict.fromkeys(out))
@@ -97,11 +101,11 @@ def _check(path: str, site: Any) -> Dict[str, Any]:
     import hashlib
 
     from runner.spec.check import Site, check_text, name_of
+    from runner.spec.text import from_disk
 
     seen = {path: _stat(path)}
     try:
-        with open(path, "rb") as file:
-            raw = file.read()
+        raw = from_disk(path)
     except OSError as error:
         problem = Problem(path, 1, 1, f"cannot be read: {error.strerror}", f"type: ls -l {path}")
         return {"seen": {path: None}, "problems": [asdict(problem)], "summary": None}

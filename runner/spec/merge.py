@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import stat
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
@@ -96,14 +95,6 @@ class Origins:
 def takes(data: Any) -> bool:
     """Whether a file takes something of others."""
     return isinstance(data, dict) and any(key in data for key in parts.KEYS)
-
-
-def from_disk(path: str) -> bytes:
-    """Raises OSError, also for a pipe or a device: opening one would wait for ever."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(0, "it is not a plain file", path)
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def whole(loaded: nodes.Loaded, path: str, shown: str, read: Read, show: Callable[[str], str]) -> Tuple[nodes.Loaded, Tuple[str, ...]]:

@@ -1,8 +1,11 @@
-"""Bytes to text: UTF-8, or a sentence that says what else it is. And places in a text, counted as YAML counts its lines."""
+"""A file to bytes, and bytes to text: UTF-8, or a sentence that says what else it is. And places in a text, counted as YAML counts its lines."""
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from typing import Any, Optional, Tuple, Union
 
 from runner.model import Mark
@@ -33,6 +36,14 @@ def mark_of(mark: Any) -> Mark:
 def clip(text: str) -> str:
     """A word for a message: not longer than a line can hold."""
     return text if len(text) <= 60 else text[:59] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def from_disk(path: str) -> bytes:
+    """The bytes of a file. Raises OSError, also for a pipe or a device: opening one would wait for ever."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "it is not a plain file", path)
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def decode(raw: Union[bytes, str], file: str) -> str:

@@ -10,7 +10,7 @@ from runner import daemonlock, model
 from runner.clock import Clock
 from runner.config import Config
 from runner.definitions import Definitions
-from runner.errors import EnvironmentFault
+from runner.errors import EnvironmentFault, NotFound
 from runner.spec import finding, folder
 from runner.spec.check import Site, load_pipeline
 from runner.store import Store
@@ -73,8 +73,10 @@ class Desk:
             tick = self.clock.monotonic()
             if self._files is None or tick - self._seen > FILES_SECONDS:
                 config = self.config
-                there = os.path.isdir(config.pipelines)
-                self._files = folder.check_paths([config.pipelines], self.site(), config.check_cache) if there else []
+                try:
+                    self._files = folder.check_paths([config.pipelines], self.site(), config.check_cache)
+                except (NotFound, EnvironmentFault):  # not there, or not to be read: the log of the daemon says so
+                    self._files = []
                 self._seen = self.clock.monotonic()
             return self._files
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import sys
 
@@ -72,6 +73,17 @@ def test_a_named_folder_without_pipelines_is_no_success(call, folder, tmp_path, 
         call(check, str(folder), word)
     (tmp_path / "empty" / "one.yaml").write_text(GOOD)
     assert call(check, word)[0] == 0
+
+
+def test_a_file_that_cannot_be_read_is_one_fault_among_others(call, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.access", lambda *words, **more: False)  # as for a user who may not; root may read all
+    assert call(check, str(folder / "good.yaml"))[0] == 0
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "bad.yaml").write_text(BAD)
+    code, out, err = call(check, "pipe.yaml", "bad.yaml")
+    assert code == 1 and "pipe.yaml:1:1: cannot be read: it is not a plain file" in out and "bad.yaml:4:12" in out
+    assert err == "2 faults in 2 of 2 files\n"
 
 
 def test_all_faults_of_the_folder_come_in_a_form_that_vim_reads(call, folder):

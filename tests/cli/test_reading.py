@@ -8,7 +8,7 @@ import pytest
 from runner import daemonlock, model, ownership
 from runner.cli import reading
 from runner.cli.reading import list_, runs, show, status
-from runner.errors import NotFound
+from runner.errors import EnvironmentFault, NotFound
 from tests.conftest import add_run, make_date, make_pipeline, make_step
 
 PIPELINE = make_pipeline(make_step("extract"), make_step("적재", ["extract"]), make_step("report", ["적재"]))
@@ -88,6 +88,12 @@ def test_list_as_json(call, folder, failed):
     assert found["mart"]["last_run"]["name"] == failed.name
     assert found["mart"]["last_run"]["ended_at"].endswith("+09:00")
     assert found["매출"]["schedule"] is None and found["매출"]["last_run"] is None
+
+
+def test_a_folder_that_cannot_be_read_is_not_called_empty(call, folder, closed):
+    closed(folder)
+    with pytest.raises(EnvironmentFault, match="cannot be read: Permission denied"):
+        call(list_)
 
 
 def test_an_empty_folder_says_what_to_do(call):

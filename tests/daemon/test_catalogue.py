@@ -129,6 +129,15 @@ def test_the_whole_folder_gone_leaves_everything_scheduled(stage):
     assert scan(stage) == [f"the pipelines folder {stage.folder} is not there; what is known stays scheduled"]
 
 
+def test_a_folder_that_cannot_be_read_leaves_everything_scheduled(stage, closed, monkeypatch):
+    stage.pipeline("mart", DAILY)
+    closed(stage.folder)
+    assert scan(stage) == [f"the pipelines folder {stage.folder} cannot be read; what is known stays scheduled"]
+    assert scan(stage) == [] and stage.row("mart").next_due
+    monkeypatch.undo()
+    assert scan(stage) == [] and stage.row("mart").next_due
+
+
 def test_a_file_moved_to_a_subfolder_stays_the_same_pipeline(stage):
     path = stage.pipeline("mart", DAILY)
     stage.at("2026-03-03 00:00")

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from runner.errors import NotFound
-from runner.spec import check, folder
+from runner.errors import EnvironmentFault, NotFound
+from runner.spec import check, finding, folder
 
 SITE = check.Site("Asia/Seoul")
 GOOD = "description: d\nowner: o\ntags: [t]\nschedule: \"0 1 * * *\"\nsteps:\n  - {id: a, bash: echo a}\n"
@@ -130,6 +130,23 @@ def test_a_file_that_cannot_be_read(place):
     os.symlink(place / "gone", place / "p" / "link.yaml")
     report = {report.name: report for report in look(place)}["link"]
     assert not report.good and "cannot be read" in report.problems[0].message
+
+
+@pytest.mark.parametrize("named", ["p", "p/pipe.yaml"])
+def test_a_pipe_is_told_and_not_opened(place, named):
+    os.mkfifo(place / "p" / "pipe.yaml")
+    [report] = [report for report in folder.check_paths([named], SITE, None) if report.name == "pipe"]
+    assert report.problems[0].message == "cannot be read: it is not a plain file"
+    with pytest.raises(EnvironmentFault, match="it is not a plain file"):
+        check.load_pipeline(str(place / "p" / "pipe.yaml"), SITE)
+
+
+def test_a_folder_that_cannot_be_read_is_not_an_empty_one(place, closed):
+    closed(place / "p")
+    with pytest.raises(EnvironmentFault, match="p: cannot be read: Permission denied"):
+        folder.find(["p"])
+    with pytest.raises(EnvironmentFault, match="p: cannot be read: Permission denied"):
+        finding.path_of(str(place / "p"), "good")
 
 
 def test_the_cached_way_loads_neither_yaml_nor_the_schema(place):
