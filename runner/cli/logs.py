@@ -73,6 +73,8 @@ def logs(app: App, run_name, step, count, everything, follow, number, raw, paths
     run = find_run(app, store, run_name)
     _check_step(store, run, step)
     sources = _sources(store, run, step, number)
+    if number and not sources:
+        _need_attempt(store, run, step, number)
     waits = _waits(app, store, run, sources)
     sources = [source for source in sources if source not in waits]
     if everything:
@@ -92,7 +94,7 @@ def logs(app: App, run_name, step, count, everything, follow, number, raw, paths
     if waits and not as_json:
         app.say(f"{', '.join(source.attempt.step for source in waits)}: no log, it waits and prints nothing: runner status {run.name}")
     elif not sources and not follow:
-        _say_none(app, store, run, step, number)
+        _say_none(app, store, run, step)
     if not as_json:
         _say_removed(app, run, [source for source in sources if source.removed])
     return 0
@@ -141,11 +143,19 @@ def _sources(store, run: model.Run, step: Optional[str], number: Optional[int]) 
     return [Source(attempt, attempt.state) for attempt in chosen.values()]
 
 
-def _say_none(app: App, store, run: model.Run, step: Optional[str], number: Optional[int]) -> None:
-    what = f"step {step} of run {run.name}" if step else f"run {run.name}"
-    if number and store.attempts(run.id, step):
-        app.say(f"{what} has no attempt {number}")
-        return
+def _what(run: model.Run, step: Optional[str]) -> str:
+    return f"step {step} of run {run.name}" if step else f"run {run.name}"
+
+
+def _need_attempt(store, run: model.Run, step: Optional[str], number: int) -> None:
+    """Raises NotFound for an attempt that there is not, where there are others."""
+    there = sorted({attempt.number for attempt in store.attempts(run.id, step)})
+    if there:
+        raise NotFound(f"{_what(run, step)} has no attempt {number}", "there are: " + ", ".join(map(str, there)))
+
+
+def _say_none(app: App, store, run: model.Run, step: Optional[str]) -> None:
+    what = _what(run, step)
     rows = {row.step: row for row in store.step_runs(run.id)}
     row = rows.get(step or "")
     app.say(f"{what} printed nothing: it " + (_why_none(row.state, row.reason) if row else _why_none(run.state, run.reason)))

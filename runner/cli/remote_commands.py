@@ -12,6 +12,7 @@ import click
 from runner import model
 from runner.cli import daemon, planning, reading, running, table, triggering
 from runner.cli.app import App
+from runner.cli.asking import need_yes
 from runner.cli.finding import LATEST
 from runner.cli.remote import Server, named
 from runner.cli.remote_logs import show_logs
@@ -236,12 +237,13 @@ def _backfill(app: App, server: Server, pipeline: str, first: str, last: str, pa
     triggering.show_dates(app, pipeline, dates, preview["left"], as_json and dry_run)
     if dry_run or not dates:
         return 0
-    if not yes and not as_json and not click.confirm(f"run {pipeline} for these {len(dates)} dates?", err=True):
-        raise click.Abort()
+    if not yes and not as_json:
+        need_yes(f"run {pipeline} for {'this date' if len(dates) == 1 else f'these {len(dates)} dates'}?")
     found = server.post("backfills", body).data
     number = found["backfill"]["id"]
     if not as_json:
-        app.out(f"backfill {number}: {len(found['runs'])} runs wait, {parallel} at a time")
+        many = len(found["runs"])
+        app.out(f"backfill {number}: {'1 run waits' if many == 1 else f'{many} runs wait'}, {parallel} at a time")
         app.say(f"  runner runs {pipeline}   how far it is     runner stop --backfill {number}   ends it")
     if wait:
         return _wait(app, server, found["runs"], as_json)

@@ -25,6 +25,8 @@ def show_logs(app: App, server: Server, run: str, step: Optional[str], count: Op
     lines = None if everything else count if count is not None else logs.ONE_STEP if len(steps) == 1 else logs.MANY_STEPS
     reader = _Reader(app, server, address, raw or bool(step))
     parts = [part for part in (reader.begin(each, lines, number) for each in steps) if part is not None]
+    if number and not parts:
+        raise NotFound(f"{'step ' + step + ' of ' if step else ''}run {run} has no attempt {number}", f"type: runner --server URL status {run}")
     if paths:
         app.out("\n".join(part["path"] for part in parts))
     elif as_json:

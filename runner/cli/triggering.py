@@ -6,6 +6,7 @@ import click
 
 from runner import model
 from runner.cli.app import App, need_writable
+from runner.cli.asking import need_yes
 from runner.cli.completion import complete_pipeline, complete_step
 from runner.cli.waiting import WAIT_SECONDS, ring, say_who_runs_it, wait_for
 from runner.facts.runs import whole
@@ -81,11 +82,11 @@ def backfill(app: App, pipeline, first, last, params, parallel, newest_first, fa
     show_dates(app, name, wanted, left, as_json and dry_run)
     if dry_run or not wanted:
         return 0
-    if not yes and not as_json and not click.confirm(f"run {name} for these {len(wanted)} dates?", err=True):
-        raise click.Abort()
+    if not yes and not as_json:
+        need_yes(f"run {name} for {'this date' if len(wanted) == 1 else f'these {len(wanted)} dates'}?")
     number, ids = filling.do(store, app.who(reason), wanted)
     if not as_json:
-        app.out(f"backfill {number}: {len(ids)} runs wait, {parallel} at a time")
+        app.out(f"backfill {number}: {'1 run waits' if len(ids) == 1 else f'{len(ids)} runs wait'}, {parallel} at a time")
         app.say(f"  runner runs {name}   how far it is     runner stop --backfill {number}   ends it")
     say_who_runs_it(app, "they wait")
     if wait:
@@ -102,7 +103,8 @@ def show_dates(app: App, pipeline: str, wanted, left: int, as_json: bool) -> Non
                        "was": each.existing.state if each.existing else None} for each in wanted])
         return
     if left:
-        app.say(f"{left} dates have a run already and are left alone (--failed, --all repeat them)")
+        alone = "1 date has a run already and is" if left == 1 else f"{left} dates have a run already and are"
+        app.say(f"{alone} left alone (--failed, --all repeat {'it' if left == 1 else 'them'})")
     if not wanted:
         app.say("nothing to run")
     for each in wanted[:SHOWN]:

@@ -17,6 +17,7 @@ from runner.definitions import Definitions
 from runner.errors import EnvironmentFault, InvalidPipeline, NotFound
 from runner.spec import folder
 from runner.spec.check import Site, load_text, name_of, text_to_keep
+from runner.spec.finding import fault_of
 from runner.spec.report import brief_place
 from runner.spec.text import Stop, decode, from_disk
 from runner.store import Store
@@ -103,6 +104,9 @@ class Catalogue:
         """One file that is new, changed, or back."""
         twice = f"another file makes the pipeline {name} too: {others[0]}" if others else ""
         self._taken[path] = ()
+        if fault_of(name)[0]:
+            self._faulty(name, path, row, fault_of(name)[0], now)
+            return
         try:
             text, self._taken[path] = text_to_keep(decode(from_disk(path), path), path)
         except (OSError, Stop) as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from runner.mounts import NETWORK_FILES, filesystem_of
-from runner.spec.folder import SUFFIXES
+from runner.spec.finding import SUFFIXES
 
 # Bits of inotify(7); asking its module for them would make polling need it too.
 _MODIFY, _ATTRIB, _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO = 0x2, 0x4, 0x8, 0x40, 0x80

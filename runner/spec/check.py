@@ -16,6 +16,7 @@ from runner.errors import EnvironmentFault, InvalidPipeline
 from runner.model import Problem
 from runner.site import channel_names
 from runner.spec import build, flow, merge, nodes, parts, schema, shape, unfilled, values, words
+from runner.spec.finding import fault_of, name_of
 from runner.spec.graph import Graph
 from runner.spec.notes import Notes, Path
 from runner.spec.sitenames import SiteNames
@@ -58,6 +59,9 @@ def check_text(raw: Union[bytes, str], *, path: str, name: str, site: Site, show
     loaded, taken = load_whole(raw, path, shown, look, call)
     notes = Notes(loaded, shown)
     part = look and parts.is_part(path)
+    fault, remedy = fault_of(name) if look and not part else ("", "")
+    if fault:
+        notes.add((), fault, remedy, mark=model.Mark(1, 1))
     shape.check(loaded.data, notes, part)
     if not isinstance(loaded.data, dict):
         return CheckResult(None, notes.sorted(), taken)
@@ -134,11 +138,6 @@ def _good(result: CheckResult) -> model.Pipeline:
     if result.pipeline is None:
         raise InvalidPipeline(result.problems)
     return result.pipeline
-
-
-def name_of(path: str) -> str:
-    """A pipeline's name is its file's."""
-    return os.path.splitext(os.path.basename(path))[0]
 
 
 def shown_path(path: str) -> str:

@@ -18,9 +18,6 @@ from runner.site import changed_at
 from runner.spec import finding
 from runner.spec.parts import is_part
 
-SUFFIXES = (".yaml", ".yml")
-_SETTINGS = ("settings.yaml",)  # a folder may be RUNNER_HOME itself
-
 
 @dataclass(frozen=True)
 class FileReport:
@@ -50,24 +47,12 @@ def find(paths: Sequence[str], parts: bool = False) -> List[str]:
         full = os.path.abspath(path)
         if os.path.isdir(full):
             finding.need_listable(full)
-            out += [file for file in _inside(full) if parts or not is_part(file)]
+            out += [file for file in finding.inside(full) if parts or not is_part(file)]
         elif os.path.exists(full):
             out.append(full)
         else:
             raise NotFound(f"{path}: there is no such file or folder", "give a pipeline file, or a folder of them")
     return list(dict.fromkeys(out))
-
-
-def _inside(folder: str) -> List[str]:
-    out: List[str] = []
-    seen = {os.path.realpath(folder)}  # a link may lead back to a folder above it
-    for root, folders, files in os.walk(folder, followlinks=True):
-        places = {name: os.path.realpath(os.path.join(root, name)) for name in folders if not name.startswith(".")}
-        folders[:] = sorted(name for name, place in places.items() if place not in seen)
-        seen.update(places.values())
-        out += [os.path.join(root, name) for name in sorted(files)
-                if name.endswith(SUFFIXES) and not name.startswith(".") and name not in _SETTINGS]
-    return out
 
 
 def check_paths(paths: Sequence[str], site: Any, cache_path: Optional[str], parts: bool = False) -> List[FileReport]:

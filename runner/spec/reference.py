@@ -14,7 +14,7 @@ Made from the schema by `python -m runner.spec.reference > docs/yaml.md`; a test
 all that is wrong with a file, `runner schema` prints the schema for your editor. The first line of a file tells the editor:
 `# yaml-language-server: $schema=../schemas/pipeline.schema.json`
 
-A file is one pipeline, and the pipeline's name is the file's name. It is UTF-8, at most 1 MiB.
+A file is one pipeline, and the pipeline's name is the file's name, with no @ in it. It is UTF-8, at most 1 MiB.
 
 **What is text and what is not.** `true`, `false`, plain numbers such as `3` and `3.5`, and `null` are what they look like. All
 else is text: `no`, `on`, `12:30`, `0755`, `2026-01-31` and `00123` stay as they are written. A text that begins with one of

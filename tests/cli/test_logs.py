@@ -51,8 +51,10 @@ def test_the_last_attempt_unless_another_is_named(call, run, attempt):
     attempt(run, "extract", b"second\n", number=2, frm="retry_wait")
     assert call(logs, run.name, "extract")[1] == "second\n"
     assert call(logs, run.name, "extract", "--attempt", "1")[1] == "first\n"
-    code, out, err = call(logs, run.name, "extract", "--attempt", "3")
-    assert (code, out) == (0, "") and "no attempt 3" in err
+    for words in (["extract", "--attempt", "3"], ["--attempt", "3"], ["extract", "--attempt", "3", "--json"]):
+        with pytest.raises(NotFound, match="has no attempt 3") as told:
+            call(logs, run.name, *words)
+        assert told.value.hint == "there are: 1, 2"
 
 
 @pytest.mark.parametrize("word", ["mart", "latest", "mart.yaml", "mart@2026-02-28"])

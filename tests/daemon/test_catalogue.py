@@ -190,6 +190,13 @@ def test_a_name_in_another_encoding_is_told_once(stage):
     assert scan(stage) == []
 
 
+def test_a_name_with_an_at_is_told_and_makes_no_runs(stage):
+    stage.write("night@home", DAILY + "\n" + STEPS)
+    assert scan(stage) == ["pipeline night@home: the name of a pipeline cannot have an @ in it: its runs are named PIPELINE@DATE"]
+    row = stage.row("night@home")
+    assert row.problem and row.next_due is None and scan(stage) == []
+
+
 def test_hangul_names_are_names(stage):
     stage.pipeline("고객마트", DAILY, "timezone: Asia/Seoul")
     stage.at("2026-03-02 01:00", "Asia/Seoul").work()

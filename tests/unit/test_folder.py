@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from runner.errors import EnvironmentFault, NotFound
+from runner.errors import EnvironmentFault, NotFound, UsageError
 from runner.spec import check, finding, folder
 
 SITE = check.Site("Asia/Seoul")
@@ -124,6 +124,24 @@ def test_one_name_twice_is_said_of_both(place):
     told = [report for report in look(place) if report.name == "good"]
     assert len(told) == 2 and not any(report.good for report in told)
     assert all("another file" in report.problems[-1].message for report in told)
+
+
+def test_one_name_twice_is_refused_by_whoever_asks_for_it_by_name(place):
+    for name in ("same.yaml", "same.yml", "sub/same.yaml"):
+        (place / "p" / name).write_text(GOOD)
+    with pytest.raises(UsageError, match="3 files make the pipeline same: .*/p/same.yaml, .*/p/same.yml, .*/p/sub/same.yaml"):
+        finding.path_of(str(place / "p"), "same")
+
+
+def test_a_name_is_looked_for_where_check_looks(place):
+    (place / "p" / ".old").mkdir()
+    (place / "p" / ".old" / "good.yaml").write_text(GOOD)
+    assert finding.path_of(str(place / "p"), "good") == str(place / "p" / "good.yaml")
+    (place / "far").mkdir()
+    (place / "far" / "late.yaml").write_text(GOOD)
+    os.symlink(place / "far", place / "p" / "link")
+    assert finding.path_of(str(place / "p"), "late") == str(place / "p" / "link" / "late.yaml")
+    assert finding.names(str(place / "p")) == ["bad", "good", "late"]
 
 
 def test_a_file_that_cannot_be_read(place):
