@@ -12,6 +12,7 @@ from typing import Any, Dict
 from runner.actor import actor
 from runner.acts.backfill import Backfill
 from runner.acts.bell import ring
+from runner.acts.coming import narrowed, not_by_itself
 from runner.acts.holding import Hold, Pause, Release, Unpause
 from runner.acts.making import Trigger, already, create_run, date_for, label_for, preview_run, revive
 from runner.acts.marking import Mark, mark
@@ -28,6 +29,6 @@ ACTS: Dict[str, Any] = {
 }
 __all__ = [
     "ACTS", "Backfill", "Hold", "Mark", "Pause", "PlannedRun", "PlannedStep", "Preview", "Release", "Reload", "Rerun", "Stop", "Trigger", "Unpause", "Who",
-    "actor", "already", "as_run_has_it", "check_steps", "command", "create_run", "date_for", "definition_changes", "label_for", "mark", "preview_run",
-    "record", "reset", "revive", "ring", "take_out", "tell", "together",
+    "actor", "already", "as_run_has_it", "check_steps", "command", "create_run", "date_for", "definition_changes", "label_for", "mark", "narrowed",
+    "not_by_itself", "preview_run", "record", "reset", "revive", "ring", "take_out", "tell", "together",
 ]

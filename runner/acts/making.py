@@ -8,7 +8,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from runner import faults, model, ownership, params, schedule
 from runner.actor import actor
-from runner.acts import planned
+from runner.acts import coming, planned
 from runner.acts.holding import held
 from runner.acts.named import check_steps
 from runner.acts.preview import PlannedRun, PlannedStep, Preview
@@ -156,13 +156,14 @@ class Making:
             runs=(PlannedRun(run.name, f"{self.date.logical:%Y-%m-%d}", self.date.due, last.state if last and not number else "", "queued",
                              tuple(PlannedStep(name, "", "pending") for name in names), len(self.spec.steps)),),
             steps=tuple(planned.as_dicts(self.app, planned.jobs(self.app, store, self.spec, run, names[:commands]))),
-            params=dict(self.params), warnings=tuple(self._warnings(store)), refusal=(refusal.message, refusal.hint) if refusal else ("", ""),
+            params=dict(self.params), warnings=tuple(self._warnings(store, run)), refusal=(refusal.message, refusal.hint) if refusal else ("", ""),
         )
 
-    def _warnings(self, store: Store) -> List[str]:
+    def _warnings(self, store: Store, run: model.Run) -> List[str]:
         out = []
         if self.date.due > self.app.clock.now():
             out.append(f"it begins {self.date.due:%Y-%m-%d %H:%M %Z}, when it is due")
+        out += coming.narrowed(self.app, self.spec, run)
         out += held(store, self.spec.name)
         active = [run.name for run in store.recent_runs(self.spec.name, "running", self.spec.max_active_runs)]
         if len(active) >= self.spec.max_active_runs:

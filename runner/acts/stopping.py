@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, List, Optional, Sequence, Tuple
 
 from runner import model, ownership
+from runner.acts import coming
 from runner.acts.preview import PlannedRun, PlannedStep, Preview
 from runner.acts.who import Who, because, command, flag, option, record
 from runner.errors import Conflict, NotFound, UsageError
@@ -68,12 +69,17 @@ class Stopping:
         for run in self.runs:
             if run.stop_requested and not self.asked.force:
                 warnings.append(f"{run.name} is being stopped already, by {run.stop_requested}; with force its teardown steps end too")
+        warnings += self.given_up(store)
         nothing = f"backfill {self.asked.backfill} has ended already" if not self.runs else ""
         return Preview(
             "stop", self.pipeline, (command(self.asked.words(), reason),), warnings=tuple(warnings), refusal=(nothing, ""), loose=True,
             runs=tuple(PlannedRun(run.name, f"{run.date.logical:%Y-%m-%d}", run.date.due, run.state, "killed", _live(store, run), len(store.step_runs(run.id)))
                        for run in self.runs),
         )
+
+    def given_up(self, store: Store) -> List[str]:
+        """What no schedule will make up for."""
+        return coming.given_up(self.app, store, self.runs)
 
     def do(self, store: Store, who: Who, asking: bool = True) -> List[Tuple[model.Run, str]]:
         """Each run with what came of it: TAKEN, ENDED, ASKED, or LEFT when no process works on it. `asking`: of such a one too a

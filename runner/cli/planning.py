@@ -97,7 +97,10 @@ def next_(app: App, pipeline, count, after, as_json):
 
     spec = app.pipeline(pipeline)
     moment = acts.date_for(spec, after, app.clock.now()).due if after else app.clock.now()
-    show_times(app, spec.name, spec.schedule.text if spec.schedule else None, [pipelines.as_date(date) for date in pipelines.times(spec, moment, count)], as_json)
+    dates, store = pipelines.times(spec, moment, count), app.store_if_any()
+    show_times(app, spec.name, spec.schedule.text if spec.schedule else None, [pipelines.as_date(date) for date in dates], as_json)
+    for line in acts.not_by_itself(app, store, spec, dates) if store else ():
+        app.say(f"  {line}")
     return 0
 
 

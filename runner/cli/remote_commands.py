@@ -10,12 +10,14 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 import click
 
 from runner import model
+from runner.acts.coming import NO_OTHER
 from runner.cli import daemon, planning, reading, running, table, triggering
 from runner.cli.app import App
 from runner.cli.asking import need_yes
 from runner.cli.finding import LATEST
 from runner.cli.remote import Server, named
 from runner.cli.remote_logs import show_logs
+from runner.cli.waiting import say_given_up
 from runner.errors import Conflict, EnvironmentFault, NotFound, UsageError
 
 WAIT_SECONDS = 0.5
@@ -152,8 +154,14 @@ def _wait(app: App, server: Server, names: Sequence[str], as_json: bool) -> int:
     return 1 if bad else 0
 
 
+def _given_up(server: Server, address: str, body: Mapping[str, Any]) -> List[str]:
+    """What no schedule will make up for, of what the far one warns of."""
+    return [line for line in server.post(address, body, dry_run=True).data["warnings"] if line.startswith(NO_OTHER)]
+
+
 def _trigger(app: App, server: Server, pipeline: str, date: Optional[str], params, only, new: bool, wait: bool, reason: str, as_json: bool) -> int:
     body, address = {"date": date, "params": _params(params), "only": list(only), "new": new, "reason": reason}, f"pipelines/{named(pipeline)}/runs"
+    given_up = _given_up(server, address, body) if only else []
     answer = server.post(address, body)
     run = answer.data
     if answer.status != 201:  # it was there: at a terminal one wants to know
@@ -163,6 +171,7 @@ def _trigger(app: App, server: Server, pipeline: str, date: Optional[str], param
         app.out(f"{run['name']}  queued")
         later = f"; it begins {run['due_at']:%Y-%m-%d %H:%M %Z}" if run["due_at"] > app.clock.now() else ""
         app.say(f"  runner logs {run['name']} -f   watch it{later}")
+    say_given_up(app, given_up)
     if wait:
         return _wait(app, server, [run["name"]], as_json)
     if as_json:
@@ -202,10 +211,13 @@ def _stop(app: App, server: Server, run_name: Optional[str], backfill: Optional[
         raise UsageError("say which run", "type: runner stop RUN   or: runner stop --backfill NUMBER")
     body = {"force": force, "reason": reason}
     if backfill is not None:
+        given_up = _given_up(server, f"backfills/{backfill}/stop", body)
         names = server.post(f"backfills/{backfill}/stop", body).data["stopped"]
         app.out_json({"backfill": backfill, "stopped": names}) if as_json else app.out(f"backfill {backfill}: {len(names)} runs stopped")
+        say_given_up(app, given_up)
         return 0
     name = _find_run(server, str(run_name))
+    given_up = _given_up(server, f"runs/{named(name)}/stop", body)
     run = server.post(f"runs/{named(name)}/stop", body).data
     if run["state"] not in model.RUN_TERMINAL:
         app.say(f"asked {run['worked_on_by'] or 'whoever takes it up'} to stop {name}")
@@ -213,6 +225,7 @@ def _stop(app: App, server: Server, run_name: Optional[str], backfill: Optional[
         app.clock.sleep(WAIT_SECONDS)
         run = server.get(f"runs/{named(name)}")
     app.out_json(run) if as_json else app.out(f"{name}  {run['state']}")
+    say_given_up(app, given_up)
     return 0
 
 

@@ -294,20 +294,24 @@ def stop(app: App, run_name, backfill, no_wait, force, reason, as_json):
     """End RUN: TERM to its steps, KILL after each one's kill_grace; nothing new starts but teardown. One that waits leaves the queue."""
     from runner import acts
     from runner.acts.stopping import LEFT
+    from runner.cli.waiting import say_given_up
 
     need_writable(app.config)
     store = app.store()
     name = find_run(app, store, run_name).name if run_name is not None and backfill is None else run_name
     stopping, who = acts.Stop(name, backfill, force).ready(app, store), app.who(reason)
+    given_up = stopping.given_up(store)
     came = stopping.do(store, who, asking=False)
     stopping.ring(store)
     if backfill is None:
         _see_it_stop(app, store, *came[0], who, no_wait, force, as_json)
+        say_given_up(app, given_up)
         return 0
     for run in (run for run, what in came if what == LEFT):
         work(app, store, run, acts.as_run_has_it(app, store, run), None, False, True, True, stop_by=who.told, told=False)
     names = [run.name for run, _ in came]
     app.out_json({"backfill": backfill, "stopped": names}) if as_json else app.out(f"backfill {backfill}: {len(names)} runs stopped")
+    say_given_up(app, given_up)
     return 0
 
 

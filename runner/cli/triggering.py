@@ -8,7 +8,7 @@ from runner import model
 from runner.cli.app import App, need_writable
 from runner.cli.asking import need_yes
 from runner.cli.completion import complete_pipeline, complete_step
-from runner.cli.waiting import WAIT_SECONDS, ring, say_who_runs_it, wait_for
+from runner.cli.waiting import WAIT_SECONDS, ring, say_given_up, say_who_runs_it, wait_for
 from runner.facts.runs import whole
 
 SHOWN = 40  # dates of a preview
@@ -42,6 +42,7 @@ def trigger(app: App, pipeline, date, params, only, new, wait, reason, as_json):
         app.out(f"{run.name}  queued")
         later = f"; it begins {run.date.due:%Y-%m-%d %H:%M %Z}" if run.date.due > app.clock.now() else ""
         app.say(f"  runner logs {run.name} -f   watch it{later}")
+    say_given_up(app, acts.narrowed(app, making.spec, run))
     say_who_runs_it(app, "it waits")
     if wait:
         return wait_for(app, store, [run.id], as_json)

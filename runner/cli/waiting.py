@@ -18,6 +18,12 @@ def say_who_runs_it(app: App, what: str) -> None:
         app.say(f"  no daemon runs: {what} until one does; type: runner daemon")
 
 
+def say_given_up(app: App, lines: Sequence[str]) -> None:
+    """What no schedule will make up for, as `acts.coming` words it."""
+    for line in lines:
+        app.say(f"  {line}")
+
+
 def wait_for(app: App, store, run_ids: Sequence[int], as_json: bool) -> int:
     """Wait until these runs have ended; 0 when all succeeded."""
     from runner.cli import streams, table

@@ -138,9 +138,17 @@ class Dispatch:
         except Conflict as conflict:
             run = conflict.run
             if run.state != "missed" or more:
-                return  # that date has its run
+                self._pass_over(run)
+                return
             run = acts.revive(self._store, run, spec, at=now, who=ACTOR)  # it was missed on a clock that ran ahead
         self._say(f"run {run.name} {run.state}" + (f": {run.reason}" if run.reason else ""))
+
+
+    def _pass_over(self, run: model.Run) -> None:
+        """That date has its run. One that a person made, or took out before it began, is told: the schedule starts nothing."""
+        if run.trigger not in ("schedule", "catchup"):
+            how = ", ".join(filter(None, (run.trigger, f"{run.state}: {run.reason}" if run.reason else run.state, f"only {', '.join(run.only)}" if run.only else "")))
+            self._say(f"run {run.name} is the one of this due time already ({how}); the schedule makes no other")
 
 
 def split(

@@ -89,6 +89,20 @@ def test_switches_and_a_backfill_from_afar(far):
     assert from_afar(far, "backfill", "plain", "--from", "2026-01-01", "--to", "2026-01-03", "--yes")[:2] == here(far, "backfill", "plain", "--from", "2026-01-01", "--to", "2026-01-03", "--yes")[:2]
 
 
+def test_of_a_date_that_is_to_come_the_same_is_said_from_afar(far):
+    """`mart` is due on the first of January at 01:00."""
+    told = {}
+    for year, ask in (("2090", here), ("2091", from_afar)):
+        day = f"{year}-01-01"
+        _, _, some = ask(far, "trigger", "mart", "--date", day, "--only", "a")
+        assert f"makes no other run of mart@{day}: its other steps" in some
+        told[ask] = (some + ask(far, "stop", f"mart@{day}")[2]).replace(year, "YEAR")
+        assert ask(far, "backfill", "mart", "--from", f"{int(year) + 5}-01-01", "--to", f"{int(year) + 5}-01-02", "--yes")[0] == 0
+        number = far.house.rows("SELECT max(id) AS id FROM backfills")[0]["id"]
+        assert f"makes no other run of mart@{int(year) + 5}-01-01: taken out" in ask(far, "stop", "--backfill", str(number))[2]
+    assert told[from_afar] == told[here]
+
+
 def test_a_run_is_followed_and_stopped_from_afar(far):
     far.house.pipeline("slow", "steps:\n  - {id: a, bash: 'echo begun; until [ -e \"$ROOM/open\" ]; do sleep 0.1; done; echo over'}\n")
     assert from_afar(far, "trigger", "slow", "--date", "2026-01-01")[0] == 0

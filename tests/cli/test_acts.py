@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from runner.cli import running, triggering
+from runner.cli import planning, running, triggering
 
 PIPELINE = """\
 params: {region: {type: string, default: KR}}
@@ -84,3 +84,44 @@ def test_a_missed_date_runs_with_the_parameters_that_are_given_now(trail, app):
     trail(triggering.trigger, "mart", "--date", "2026-02-01", "--param", "region=US", "--only", "good")
     run = store.run("mart@2026-02-01")
     assert (run.state, run.params, run.only) == ("queued", {"region": "US"}, ("good",))
+
+
+# --------------------------------------------------------------------------------------------- a date that is to come
+
+SCHEDULED = PIPELINE + "timezone: UTC\nschedule: '0 1 * * *'\n"
+
+
+@pytest.fixture
+def ahead(trail, app, call, tmp_path):
+    """ahead(command, words...): (stdout, stderr) of a call; the pipeline has a schedule."""
+    (tmp_path / "pipelines" / "mart.yaml").write_text(SCHEDULED)
+    app.store(create=True).close()
+    return lambda command, *words: call(command, *words)[1:]
+
+
+def test_who_takes_a_future_date_of_the_schedule_out_hears_that_nothing_will_run_then(ahead):
+    ahead(triggering.trigger, "mart", "--date", "2027-03-02")
+    out, err = ahead(running.stop, "mart@2027-03-02")
+    assert out == "mart@2027-03-02  killed\n"
+    assert "the schedule makes no other run of mart@2027-03-02" in err and "to have it run after all: runner rerun mart@2027-03-02 --all" in err
+    out, err = ahead(planning.next_, "mart", "-n", "2", "--after", "2027-03-01T12:00")
+    assert "2027-03-02 01:00" in out and "mart@2027-03-02 is there already (killed: stopped by " in err
+    assert "mart@" not in ahead(planning.next_, "mart", "-n", "2", "--after", "2027-03-02T12:00")[1]
+
+
+def test_a_future_date_that_is_none_of_the_schedule_is_taken_out_without_a_word(ahead):
+    ahead(triggering.trigger, "mart", "--date", "2027-03-02T05:30")
+    assert "makes no other" not in ahead(running.stop, "mart@2027-03-02T05:30")[1]
+
+
+def test_of_a_backfill_over_dates_to_come_it_is_said_once(ahead):
+    ahead(triggering.backfill, "mart", "--from", "2027-03-01", "--to", "2027-03-03", "--yes")
+    assert ahead(running.stop, "--backfill", "1")[1].count("the schedule makes no other run of mart@2027-03-01 and 2 more") == 1
+
+
+def test_some_steps_of_a_future_date_take_the_place_of_all(ahead):
+    assert "makes no other run" not in ahead(triggering.trigger, "mart", "--date", "2027-03-01")[1]
+    _, err = ahead(triggering.trigger, "mart", "--date", "2027-03-02", "--only", "good")
+    words = "its other steps do not run then; all of them, afterwards: runner rerun mart@2027-03-02 --all"
+    assert words in err and words in ahead(planning.next_, "mart", "--after", "2027-03-01T12:00")[1]
+    assert "makes no other run" not in ahead(triggering.trigger, "mart", "--date", "2025-03-02", "--only", "good")[1]

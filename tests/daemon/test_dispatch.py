@@ -74,6 +74,30 @@ def test_what_a_person_made_ahead_is_the_run_of_that_date(stage):
     assert stage.row("mart").next_due == moment("2026-03-03 01:00")
 
 
+@pytest.mark.parametrize("only, stopped, how", [
+    (None, False, "manual, queued"), (None, True, "manual, killed: stopped by kim"), (["a"], False, "manual, queued, only a"),
+])
+def test_a_due_time_that_finds_a_run_which_is_not_its_own_is_told(stage, only, stopped, how):
+    stage.pipeline("mart", DAILY)
+    spec = stage.definitions.get(stage.row("mart").definition)
+    made = acts.create_run(stage.store, spec, acts.date_for(spec, "2026-03-02", stage.clock.now()), params={}, at=stage.clock.now(), only=only)
+    if stopped:
+        acts.take_out(stage.store, made, at=stage.clock.now(), who="kim")
+    stage.at("2026-03-02 01:00").work()
+    assert f"run mart@2026-03-02 is the one of this due time already ({how}); the schedule makes no other" in stage.said
+    stage.at("2026-03-01 23:00").dispatch.rewind(stage.clock.now())
+    stage.at("2026-03-03 01:00").work()
+    assert sum("already" in line for line in stage.said) == 2 and stage.dues("mart")[-1] == ("2026-03-03 01:00", "queued")
+
+
+def test_one_of_the_schedule_itself_is_not_told_again(stage):
+    stage.pipeline("mart", DAILY, "catchup: all")
+    stage.at("2026-03-02 01:00").work()
+    stage.at("2026-03-01 00:30").dispatch.rewind(stage.clock.now())
+    stage.at("2026-03-02 01:00").work()
+    assert not any("already" in line for line in stage.said) and len(stage.runs("mart")) == 2
+
+
 def test_default_parameters_are_kept_with_the_run(stage):
     stage.pipeline("mart", DAILY, "params: {region: KR}")
     stage.at("2026-03-01 01:00").work()
