@@ -11,7 +11,7 @@ import click
 
 from runner import model
 from runner.acts.coming import NO_OTHER
-from runner.cli import daemon, planning, reading, running, table, triggering
+from runner.cli import daemon, finding, planning, reading, running, table, triggering
 from runner.cli.app import App
 from runner.cli.asking import need_yes
 from runner.cli.finding import LATEST
@@ -64,6 +64,29 @@ def _find_run(server: Server, text: str) -> str:
     if text != LATEST:
         server.get(f"pipelines/{named(text)}")  # which names near ones
     raise NotFound("nothing ran there yet" if text == LATEST else f"pipeline {text} never ran", f"type: runner trigger {'PIPELINE' if text == LATEST else text}")
+
+
+def _find_open(server: Server, text: str) -> str:
+    """As `finding.find_open` does it."""
+    if "@" in text:
+        return text
+    pipeline = _scope(server, text)
+    found = [run for state in ("running", "queued") for run in server.get("runs", pipeline=pipeline, state=state, limit=finding.SHOWN + 1)["items"]]
+    if len(found) > 1:
+        raise finding.several(pipeline, [(run["name"], run["state"]) for run in found])
+    return found[0]["name"] if found else _find_run(server, text)
+
+
+def _find_begun(server: Server, text: str) -> str:
+    """As `finding.find_begun` does it."""
+    if "@" in text:
+        return text
+    begun = (run["name"] for run in server.every("runs", pipeline=_scope(server, text), limit=1000) if run["started_at"])
+    return next(begun, "") or _find_run(server, text)
+
+
+def _scope(server: Server, text: str) -> Optional[str]:
+    return None if text == LATEST and not server.get("runs", pipeline=LATEST, limit=1)["items"] else text
 
 
 def _status(app: App, server: Server, run_name: str, as_json: bool) -> None:
@@ -183,7 +206,7 @@ def _rerun(app: App, server: Server, run_name: str, failed: bool, start, everyth
            as_json: bool, **foreground: Any) -> int:
     if resume or here or foreground.get("slots") or foreground.get("show_logs"):
         raise UsageError("--resume, --here, --slots and --logs are of a run in this process", "on that server; from afar: --failed, --from STEP or --all, and --wait")
-    run = _find_run(server, run_name)
+    run = _find_begun(server, run_name)
     body = {"failed": failed, "from": list(start), "all": everything, "keep_definition": keep_definition, "reason": reason}
     preview = server.post(f"runs/{named(run)}/rerun", body, dry_run=True).data
     running.show_rerun(app, _as_object(preview))
@@ -216,7 +239,7 @@ def _stop(app: App, server: Server, run_name: Optional[str], backfill: Optional[
         app.out_json({"backfill": backfill, "stopped": names}) if as_json else app.out(f"backfill {backfill}: {len(names)} runs stopped")
         say_given_up(app, given_up)
         return 0
-    name = _find_run(server, str(run_name))
+    name = _find_open(server, str(run_name))
     given_up = _given_up(server, f"runs/{named(name)}/stop", body)
     run = server.post(f"runs/{named(name)}/stop", body).data
     if run["state"] not in model.RUN_TERMINAL:
@@ -230,7 +253,7 @@ def _stop(app: App, server: Server, run_name: Optional[str], backfill: Optional[
 
 
 def _mark(app: App, server: Server, run_name: str, step: str, state: str, reason: str, as_json: bool) -> int:
-    name = _find_run(server, run_name)
+    name = _find_begun(server, run_name)
     before = {each["id"]: each["state"] for each in server.get(f"runs/{named(name)}")["steps"]}
     run = server.post(f"runs/{named(name)}/mark", {"step": step, "state": state, "reason": reason}).data
     if as_json:

@@ -10,7 +10,7 @@ import click
 from runner import daemonlock, model, ownership
 from runner.cli.app import App, need_writable
 from runner.cli.completion import complete_pipeline, complete_run, complete_step
-from runner.cli.finding import find_run
+from runner.cli.finding import find_begun, find_open
 from runner.errors import Conflict, NotFound, UsageError
 from runner.facts.runs import whole
 
@@ -225,13 +225,14 @@ def _counts(rows: Sequence[model.StepRun]):
 def rerun(app: App, run_name, failed, start, everything, resume, keep_definition, dry_run, here, wait, reason, slots, show_logs, quiet, as_json):
     """Repeat steps of RUN with its own date; shows first what will run. Earlier attempts stay in its history.
 
-    When a daemon runs it does the work; without one this process does.
+    When a daemon runs it does the work; without one this process does. RUN is a run's name, or a pipeline's for its newest run
+    that has begun; `latest` is the newest of all.
     """
     from runner import acts
 
     need_writable(app.config)
     store = app.store()
-    run = find_run(app, store, run_name)
+    run = find_begun(app, store, run_name)
     daemon = None if here else daemonlock.look(app.config.home)
     if run.state == "queued" and not run.engine and daemon:
         raise Conflict(f"run {run.name} waits for the daemon already", f"type: runner status {run.name}   to see what for")
@@ -291,14 +292,17 @@ def show_rerun(app: App, preview) -> None:
 @_json
 @click.pass_obj
 def stop(app: App, run_name, backfill, no_wait, force, reason, as_json):
-    """End RUN: TERM to its steps, KILL after each one's kill_grace; nothing new starts but teardown. One that waits leaves the queue."""
+    """End RUN: TERM to its steps, KILL after each one's kill_grace; nothing new starts but teardown. One that waits leaves the queue.
+
+    RUN is a run's name, or a pipeline's when only one of its runs has not ended; `latest` the same of all pipelines.
+    """
     from runner import acts
     from runner.acts.stopping import LEFT
     from runner.cli.waiting import say_given_up
 
     need_writable(app.config)
     store = app.store()
-    name = find_run(app, store, run_name).name if run_name is not None and backfill is None else run_name
+    name = find_open(app, store, run_name).name if run_name is not None and backfill is None else run_name
     stopping, who = acts.Stop(name, backfill, force).ready(app, store), app.who(reason)
     given_up = stopping.given_up(store)
     came = stopping.do(store, who, asking=False)
@@ -352,12 +356,15 @@ def _print_stopped(app: App, store, run: model.Run, as_json: bool) -> None:
 @_json
 @click.pass_obj
 def mark(app: App, run_name, step, state, reason, as_json):
-    """Set the result of STEP of RUN by hand; who did it and when is kept."""
+    """Set the result of STEP of RUN by hand; who did it and when is kept.
+
+    RUN is a run's name, or a pipeline's for its newest run that has begun; `latest` is the newest of all.
+    """
     from runner import acts
 
     need_writable(app.config)
     store = app.store()
-    run = find_run(app, store, run_name)
+    run = find_begun(app, store, run_name)
     result = acts.Mark(run.name, step, state).ready(app, store).do(store, app.who(reason))
     if as_json:
         app.out_json(whole(app, store, store.run_by_id(run.id)))

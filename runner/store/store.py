@@ -234,6 +234,11 @@ class Store:
         values = {"pipeline": pipeline, "state": state}
         return [_run(row) for row in self.db.all(name, limit=limit, **{key: value for key, value in values.items() if value})]
 
+    def newest_begun(self, pipeline: Optional[str] = None) -> Optional[model.Run]:
+        """The run made last of those that have begun; of all pipelines without one."""
+        row = self.db.one("newest_begun", pipeline=pipeline)
+        return _run(row) if row else None
+
     def runs_page(
         self, before: int, limit: int, pipeline: Optional[str] = None, state: Optional[str] = None,
         begin: Optional[datetime] = None, end: Optional[datetime] = None,

@@ -121,7 +121,13 @@ def test_a_run_is_followed_and_stopped_from_afar(far):
     (far.house.folder / "open").unlink()
     assert from_afar(far, "trigger", "slow", "--date", "2026-01-02")[0] == 0
     far.house.wait_state("slow@2026-01-02", "running")
-    assert from_afar(far, "stop", "slow@2026-01-02")[:2] == (0, "slow@2026-01-02  killed\n")
+    assert from_afar(far, "trigger", "slow", "--date", "2090-01-01")[0] == 0
+    for text in ("slow", "latest"):
+        several = here(far, "stop", text)
+        assert several[0] == 2 and "runner stop slow@2026-01-02   running" in several[2] and from_afar(far, "stop", text) == several
+    assert "step a of slow@2026-01-02 cannot be marked" in from_afar(far, "mark", "slow", "a", "success")[2]
+    assert from_afar(far, "stop", "slow@2090-01-01")[:2] == (0, "slow@2090-01-01  killed\n")
+    assert from_afar(far, "stop", "slow")[:2] == (0, "slow@2026-01-02  killed\n")
 
 
 @pytest.mark.parametrize("words", [["run", "mart"], ["plan", "mart"], ["daemon"], ["daemon", "stop"], ["doctor"], ["clean"], ["db", "upgrade"], ["variables", "list"], ["secrets", "list"], ["user", "list"],

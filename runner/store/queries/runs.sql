@@ -41,6 +41,9 @@ SELECT * FROM runs WHERE state = :state ORDER BY id DESC LIMIT :limit
 -- name: recent_runs_of_in
 SELECT * FROM runs WHERE pipeline = :pipeline AND state = :state ORDER BY id DESC LIMIT :limit
 
+-- name: newest_begun
+SELECT * FROM runs WHERE started_at IS NOT NULL AND (:pipeline IS NULL OR pipeline = :pipeline) ORDER BY id DESC LIMIT 1
+
 -- name: last_run_of
 SELECT * FROM runs WHERE id = (SELECT max(id) FROM runs WHERE pipeline = :pipeline)
 
