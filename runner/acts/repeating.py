@@ -94,7 +94,10 @@ class Rerun:
         run = store.run(self.run)
         if run.state not in model.RUN_TERMINAL:
             raise already(app, run)
-        if sum((self.failed, bool(self.start), self.everything)) != 1:
+        said = [*flag("--failed", self.failed), *flag("--from", bool(self.start)), *flag("--all", self.everything)]
+        if len(said) > 1:
+            raise UsageError(f"run {run.name} ({run.state}): {' and '.join(said)}: not both", "one of: --failed, --from STEP, --all")
+        if not said:
             raise UsageError(f"run {run.name} ({run.state}): say what to run again", "one of: --failed, --from STEP, --all")
         before = as_run_has_it(app, store, run)
         spec = before if self.keep_definition else todays(app, before)

@@ -41,10 +41,16 @@ class Stop:
     def words(self) -> List[str]:
         return ["stop", *([self.run] if self.run else []), *option("--backfill", self.backfill), *flag("--force", self.force)]
 
+    def check(self) -> None:
+        """Raises UsageError unless it is one of the two."""
+        if self.run is not None and self.backfill is not None:
+            raise UsageError(f"{self.run} and --backfill {self.backfill}: not both", "type: runner stop RUN   or: runner stop --backfill NUMBER")
+        if self.run is None and self.backfill is None:
+            raise UsageError("say which run", "type: runner stop RUN   or: runner stop --backfill NUMBER")
+
     def ready(self, app: Any, store: Store) -> "Stopping":
         """Raises Conflict for a run that has ended, NotFound for what is not there."""
-        if (self.run is None) == (self.backfill is None):
-            raise UsageError("say which run", "type: runner stop RUN   or: runner stop --backfill NUMBER")
+        self.check()
         if self.backfill is None:
             run = store.run(str(self.run))
             if run.state in model.RUN_TERMINAL:

@@ -12,7 +12,7 @@ import click
 from runner import daemonlock
 from runner.cli.app import App
 from runner.config import DEFAULT_LISTEN
-from runner.errors import Conflict, NotFound
+from runner.errors import Conflict, NotFound, UsageError
 
 WAIT_SECONDS = 0.1
 
@@ -38,18 +38,19 @@ def daemon(ctx, listen):
 
 
 @daemon.command()
-@click.option("--drain", "how", flag_value="drain", help="Start nothing new, leave when the steps that run have ended.")
-@click.option("--kill", "how", flag_value="kill", help="End the steps that run, then leave.")
+@click.option("--drain", is_flag=True, help="Start nothing new, leave when the steps that run have ended.")
+@click.option("--kill", is_flag=True, help="End the steps that run, then leave.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until it has left.")
 @click.pass_obj
-def stop(app: App, how, no_wait):
+def stop(app: App, drain, kill, no_wait):
     """End the daemon. Without an option its steps go on, and the next daemon finds them."""
     from runner import acts
 
+    if drain and kill:
+        raise UsageError("--drain lets the steps end, --kill ends them: not both", "one of: runner daemon stop --drain | --kill")
     found = _living(app)
-    number = {"drain": signal.SIGUSR1, "kill": signal.SIGUSR2, None: signal.SIGTERM}[how]
-    acts.tell(found, number)
-    app.say(f"asked the daemon (pid {found.pid}) to leave" + {"drain": " when its steps have ended", "kill": " and to end its steps", None: ""}[how])
+    acts.tell(found, signal.SIGUSR1 if drain else signal.SIGUSR2 if kill else signal.SIGTERM)
+    app.say(f"asked the daemon (pid {found.pid}) to leave" + (" when its steps have ended" if drain else " and to end its steps" if kill else ""))
     while not no_wait:
         other = daemonlock.look(app.config.home)
         if other is None or other.pid != found.pid:

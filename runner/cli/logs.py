@@ -51,6 +51,16 @@ class Source(NamedTuple):
         return f"==> {self.attempt.step} (attempt {self.attempt.number}, {self.state}) <=="
 
 
+def check_words(run: str, count: Optional[int], everything: bool, follow: bool, number: Optional[int], paths: bool, as_json: bool) -> None:
+    """Raises UsageError for options that contradict each other."""
+    if follow and (as_json or paths or number):
+        raise UsageError("-f goes with neither --json nor --path nor --attempt", f"type: runner logs {run} -f")
+    if everything and count is not None:
+        raise UsageError(f"--all is from the beginning, -n {count} the end: not both", f"type: runner logs {run} --all   or: runner logs {run} -n {count}")
+    if paths and as_json:
+        raise UsageError("--path and --json: not both", f"type: runner logs {run} --path   or: runner logs {run} --json")
+
+
 @click.command()
 @click.argument("run_name", metavar="RUN", shell_complete=complete_run)
 @click.argument("step", required=False, shell_complete=complete_step)
@@ -67,8 +77,7 @@ def logs(app: App, run_name, step, count, everything, follow, number, raw, paths
 
     RUN is a run's name, a pipeline's name for its newest run, or `latest`. On a terminal very long lines are shortened.
     """
-    if follow and (as_json or paths or number):
-        raise UsageError("-f goes with neither --json nor --path nor --attempt", f"type: runner logs {run_name} -f")
+    check_words(run_name, count, everything, follow, number, paths, as_json)
     store = app.store()
     run = find_run(app, store, run_name)
     _check_step(store, run, step)

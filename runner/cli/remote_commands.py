@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 import click
 
 from runner import model
+from runner.acts import Stop
 from runner.acts.coming import NO_OTHER
 from runner.cli import daemon, finding, planning, reading, running, table, triggering
 from runner.cli.app import App
@@ -230,8 +231,7 @@ def _as_object(found: Any) -> Any:
 
 
 def _stop(app: App, server: Server, run_name: Optional[str], backfill: Optional[int], no_wait: bool, force: bool, reason: str, as_json: bool) -> int:
-    if (run_name is None) == (backfill is None):
-        raise UsageError("say which run", "type: runner stop RUN   or: runner stop --backfill NUMBER")
+    Stop(run_name, backfill).check()
     body = {"force": force, "reason": reason}
     if backfill is not None:
         given_up = _given_up(server, f"backfills/{backfill}/stop", body)

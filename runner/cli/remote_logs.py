@@ -10,14 +10,13 @@ from runner import model
 from runner.cli import logs, table
 from runner.cli.app import App
 from runner.cli.remote import Server, named
-from runner.errors import NotFound, UsageError
+from runner.errors import NotFound
 
 WAIT_SECONDS = 0.5
 
 
 def show_logs(app: App, server: Server, run: str, step: Optional[str], count: Optional[int], everything: bool, follow: bool, number: Optional[int], raw: bool, paths: bool, as_json: bool) -> None:
-    if follow and (as_json or paths or number):
-        raise UsageError("-f goes with neither --json nor --path nor --attempt", f"type: runner logs {run} -f")
+    logs.check_words(run, count, everything, follow, number, paths, as_json)
     address = f"runs/{named(run)}"
     if step:
         server.get(f"{address}/steps/{named(step)}")

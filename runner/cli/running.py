@@ -42,9 +42,8 @@ def run(app: App, pipeline, date, params, only, new, resume, slots, show_logs, q
     """
     from runner import acts
 
+    _check_words(params, only, new, resume)
     need_writable(app.config)
-    if resume and new:
-        raise UsageError("--new goes not with --resume, which makes no run", f"type: runner run {pipeline} --resume")
     spec = app.pipeline(pipeline)
     if resume:
         left = _interrupted(app, spec) if date is None else _of_date(app, spec, date)
@@ -62,6 +61,14 @@ def run(app: App, pipeline, date, params, only, new, resume, slots, show_logs, q
         if existing is None:
             raise
         raise acts.already(app, existing) from None
+
+
+def _check_words(params, only, new: bool, resume: bool) -> None:
+    """Raises UsageError for options that contradict each other."""
+    if resume and new:
+        raise UsageError("--new makes a second run, --resume finishes the one that is there: not both", "one of: --new, --resume")
+    if resume and (params or only):
+        raise UsageError("--resume finishes a run as it was made: --param and --only do not go with it", "leave them out")
 
 
 def _interrupted(app: App, spec: model.Pipeline) -> Optional[model.Run]:
@@ -230,6 +237,8 @@ def rerun(app: App, run_name, failed, start, everything, resume, keep_definition
     """
     from runner import acts
 
+    if resume and (failed or start or everything or keep_definition):
+        raise UsageError("--resume finishes the run as it is: --failed, --from, --all and --keep-definition do not go with it", f"type: runner rerun {run_name} --resume")
     need_writable(app.config)
     store = app.store()
     run = find_begun(app, store, run_name)
@@ -302,7 +311,8 @@ def stop(app: App, run_name, backfill, no_wait, force, reason, as_json):
 
     need_writable(app.config)
     store = app.store()
-    name = find_open(app, store, run_name).name if run_name is not None and backfill is None else run_name
+    acts.Stop(run_name, backfill).check()
+    name = find_open(app, store, run_name).name if run_name is not None else None
     stopping, who = acts.Stop(name, backfill, force).ready(app, store), app.who(reason)
     given_up = stopping.given_up(store)
     came = stopping.do(store, who, asking=False)
