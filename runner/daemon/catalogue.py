@@ -31,11 +31,13 @@ class Catalogue:
     """Keeps the `pipelines` rows in step with the folder."""
 
     def __init__(
-        self, store: Store, place: str, site: Site, clock: Clock, say: Callable[[str], None], definitions: Optional[Definitions] = None
+        self, store: Store, place: str, site: Site, clock: Clock, say: Callable[[str], None], definitions: Optional[Definitions] = None,
+        warn: Optional[Callable[[str], None]] = None,
     ):
-        """`place`: the pipelines folder. `say` takes a line for the daemon's log. `definitions` is handed what was parsed."""
+        """`place`: the pipelines folder. `say` takes a line for the daemon's log, `warn` one that somebody should see.
+        `definitions` is handed what was parsed."""
         self._definitions = definitions
-        self._store, self._place, self._site, self._clock, self._say = store, place, site, clock, say
+        self._store, self._place, self._site, self._clock, self._say, self._warn = store, place, site, clock, say, warn or say
         self._stats: Dict[str, Tuple[Any, ...]] = {}  # path -> what it was when it was read, and other files of its name
         self._taken: Dict[str, Tuple[str, ...]] = {}  # path -> the other files that it takes, there or not
         self._odd: Set[str] = set()  # files with names that cannot be pipelines: told once
@@ -75,7 +77,7 @@ class Catalogue:
                     self._store.pipelines.lose(name, now)
                     self._stats.pop(rows[name].path, None)
                     self._taken.pop(rows[name].path, None)
-                    self._say(f"pipeline {name}: its file is gone; due no more, history stays")
+                    self._warn(f"pipeline {name}: its file is gone; due no more, history stays")
                 faults.point("catalogue.taken")
             faults.point("catalogue.committed")
         return not young
@@ -87,7 +89,7 @@ class Catalogue:
         except (NotFound, EnvironmentFault) as error:
             if not self._missing:
                 fault = "is not there" if isinstance(error, NotFound) else "cannot be read"
-                self._say(f"the pipelines folder {self._place} {fault}; what is known stays scheduled")
+                self._warn(f"the pipelines folder {self._place} {fault}; what is known stays scheduled")
             self._missing = True
             return None
         self._missing = False
@@ -97,15 +99,15 @@ class Catalogue:
                 files.setdefault(name_of(path), []).append(path)
             elif path not in self._odd:
                 self._odd.add(path)
-                self._say(f"{ascii(path)}: the file's name is not UTF-8; rename it")
+                self._warn(f"{ascii(path)}: the file's name is not UTF-8; rename it")
         return files
 
     def _take(self, name: str, path: str, others: List[str], row: Optional[model.PipelineRow], now: datetime) -> None:
         """One file that is new, changed, or back."""
-        twice = f"another file makes the pipeline {name} too: {others[0]}" if others else ""
         self._taken[path] = ()
-        if fault_of(name)[0]:
-            self._faulty(name, path, row, fault_of(name)[0], now)
+        problem = fault_of(name)[0] or (f"another file makes the pipeline {name} too: {others[0]}" if others else "")
+        if problem:  # which of several files is meant nobody knows: what is in force stays, whatever they say
+            self._faulty(name, path, row, problem, now)
             return
         try:
             text, self._taken[path] = text_to_keep(decode(from_disk(path), path), path)
@@ -113,7 +115,7 @@ class Catalogue:
             self._faulty(name, path, row, getattr(error, "message", None) or f"cannot be read: {getattr(error, 'strerror', None) or error}", now)
             return
         digest = definition_hash(name, path, text)
-        if row and row.definition == digest and row.schedule_key.startswith(self._site_key()) and not (row.problem or row.broken or row.gone_at or twice):
+        if row and row.definition == digest and row.schedule_key.startswith(self._site_key()) and not (row.problem or row.broken or row.gone_at):
             return
         try:
             pipeline = load_text(text, path, name, self._site)
@@ -128,15 +130,15 @@ class Catalogue:
             return
         if self._definitions:
             self._definitions.keep(digest, pipeline)
-        self._store.pipelines.place(name, path, self._store.keep_definition(pipeline, now), twice, now)
+        self._store.pipelines.place(name, path, self._store.keep_definition(pipeline, now), "", now)
         if not row or row.definition != digest or row.problem or row.gone_at:
-            self._say(f"pipeline {name}: {'new' if not row or row.gone_at else 'changed'}" + (f"; {twice}" if twice else ""))
+            self._say(f"pipeline {name}: {'new' if not row or row.gone_at else 'changed'}")
         self._schedule(pipeline, row, now)
 
     def _faulty(self, name: str, path: str, row: Optional[model.PipelineRow], problem: str, now: datetime) -> None:
         self._store.pipelines.place(name, path, None, problem, now)
-        stays = "; its last good version stays scheduled" if row and row.definition else ""
-        self._say(f"pipeline {name}: {problem}{stays}")
+        stays = "; its last good version stays scheduled" if row and row.definition and row.next_due else ""
+        self._warn(f"pipeline {name}: {problem}{stays}")
 
     def _schedule(self, pipeline: model.Pipeline, row: Optional[model.PipelineRow], now: datetime) -> None:
         """A new or changed schedule counts from now on; an unchanged one goes on where it was (semantics D21)."""
@@ -154,7 +156,7 @@ class Catalogue:
             due, broken = next_due(pipeline.schedule, key, cursor), ""
         except Exception as error:  # noqa: BLE001 - one schedule that cannot be worked out must not stop the others
             due, broken = None, f"its schedule cannot be worked out: {error}"
-            self._say(f"pipeline {pipeline.name}: {broken}")
+            self._warn(f"pipeline {pipeline.name}: {broken}")
         self._store.pipelines.schedule(pipeline.name, key, cursor, due, broken)
 
     def _site_key(self) -> str:

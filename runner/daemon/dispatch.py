@@ -41,8 +41,9 @@ class Due(NamedTuple):
 class Dispatch:
     """Makes the rows of what is due."""
 
-    def __init__(self, store: Store, definitions: Definitions, environ: Mapping[str, str], say: Callable[[str], None]):
-        self._store, self._definitions, self._environ, self._say = store, definitions, environ, say
+    def __init__(self, store: Store, definitions: Definitions, environ: Mapping[str, str], say: Callable[[str], None], warn: Optional[Callable[[str], None]] = None):
+        """`say` takes a line for the daemon's log, `warn` one that somebody should see."""
+        self._store, self._definitions, self._environ, self._say, self._warn = store, definitions, environ, say, warn or say
 
     def run(self, now: datetime) -> List[str]:
         """Deal with one batch; the pipelines that were due. It is worth to come again until there are none."""
@@ -120,7 +121,7 @@ class Dispatch:
         row = due.row
         if due.broken:
             self._store.pipelines.schedule(row.name, row.schedule_key, row.cursor, None, due.broken)
-            self._say(f"pipeline {row.name}: {due.broken}; it is due no more until its file changes")
+            self._warn(f"pipeline {row.name}: {due.broken}; it is due no more until its file changes")
             return
         for i, instant in enumerate(due.missed):
             self._make(due, instant, now, state="missed", reason=due.reason + (due.earlier if i == 0 else ""))

@@ -174,7 +174,7 @@ class _Life:
         self._store = self._open(Store(config.database, config.durability, create=True))
         self._executor = self._open(LocalExecutor(clock))
         definitions = Definitions(self._store, site, config.pipelines, watched=True)
-        self._alerting = Alerting(config, self._environ, self._store, definitions, self._log.info)
+        self._alerting = Alerting(config, self._environ, self._store, definitions, self._log.warning)
         self._engine = self._open(Engine(
             self._store, self._executor, clock, config, JobSite.of(config, self._environ),
             about_me="runner daemon", listener=self._tell, serve=definitions, alerts=self._alerting.recorder,
@@ -183,10 +183,10 @@ class _Life:
         self._watch = self._open(Watch(config.pipelines, leave_out=_own_files(config)))
         if self._watch.fd is not None:
             self._executor.watch(self._watch.fd)
-        self._catalogue = Catalogue(self._store, config.pipelines, site, clock, self._log.info, definitions)
-        self._dispatch = Dispatch(self._store, definitions, self._environ, self._log.info)
+        self._catalogue = Catalogue(self._store, config.pipelines, site, clock, self._log.info, definitions, self._log.warning)
+        self._dispatch = Dispatch(self._store, definitions, self._environ, self._log.info, self._log.warning)
         self.guard = self.guard or ClockGuard(clock.now(), clock.monotonic(), self._store.pipelines.latest_cursor())
-        self._chores = Chores(config, self._environ, clock, self._log.info)
+        self._chores = Chores(config, self._environ, clock, self._log.warning)
         self._watchdog = Watchdog()
         self._timer = self._open(Timer(lambda: ownership.ring(config.engines_folder, self._engine.owner.id)))
         if self.guard.reason:

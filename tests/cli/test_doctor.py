@@ -12,6 +12,7 @@ import pytest
 from runner import __version__, daemonlock
 from runner.cli import doctor as module
 from runner.cli.app import App
+from runner.cli.checking import check
 from runner.cli.doctor import doctor
 from tests.conftest import add_run, make_pipeline, make_step
 
@@ -76,6 +77,22 @@ def test_without_a_daemon_a_schedule_is_a_doubt(call, healthy, store, clock):
         store.pipelines.schedule("mart", "", clock.now(), clock.now())
     found = of_area(findings(call)[1], "daemon")[0]
     assert found["level"] == "warn" and "1 pipelines have a schedule" in found["text"]
+
+
+def test_two_files_of_one_name_lead_to_a_command_that_shows_them(call, healthy, store, clock, tmp_path):
+    path, other = str(tmp_path / "pipelines" / "mart.yaml"), str(tmp_path / "pipelines" / "team" / "mart.yaml")
+    os.mkdir(os.path.dirname(other))
+    for file in (path, other):
+        with open(file, "w") as opened:
+            opened.write("steps: [{id: a, bash: 'true'}]\n")
+    with store.transaction():
+        good = store.keep_definition(make_pipeline(make_step("a")), clock.now())
+        store.pipelines.place("mart", path, good, "", clock.now())
+        store.pipelines.place("mart", path, None, f"another file makes the pipeline mart too: {other}", clock.now())
+    found = next(each for each in of_area(findings(call)[1], "daemon") if "last good text" in each["text"])
+    words = found["remedy"].partition("type: runner check ")[2]
+    code, out, err = call(check, words)
+    assert code == 1 and f"another file makes the pipeline mart too: {other}" in out + err
 
 
 def test_a_damaged_database(call, healthy, tmp_path):

@@ -30,7 +30,7 @@ class Stage:
         self.folder.mkdir(parents=True)
         self.store = Store(str(folder / "runner.db"), "normal")
         self.clock = FakeClock(moment(start))
-        self.said = []
+        self.said, self.warned = [], []
         self.environ = {}
         self._age = 0
         self.restart()
@@ -38,11 +38,16 @@ class Stage:
     def restart(self, site=Site("UTC")):
         self.site = site
         self.definitions = Definitions(self.store, site)
-        self.catalogue = Catalogue(self.store, str(self.folder), site, self.clock, self.said.append, self.definitions)
-        self.dispatch = Dispatch(self.store, self.definitions, self.environ, self.said.append)
+        self.catalogue = Catalogue(self.store, str(self.folder), site, self.clock, self.said.append, self.definitions, self._warn)
+        self.dispatch = Dispatch(self.store, self.definitions, self.environ, self.said.append, self._warn)
 
     def close(self):
         self.store.close()
+
+    def _warn(self, line):
+        """`said` has every line, `warned` those that somebody should see."""
+        self.said.append(line)
+        self.warned.append(line)
 
     # -- files
 

@@ -147,16 +147,45 @@ def test_a_file_moved_to_a_subfolder_stays_the_same_pipeline(stage):
     assert stage.row("mart").cursor == moment("2026-03-01 00:00") and stage.row("mart").path.endswith("sub/mart.yaml")
 
 
-def test_two_files_of_one_name_are_told_and_the_first_known_one_counts(stage):
+def test_two_files_of_one_name_are_told_and_what_is_in_force_stays(stage):
     path = stage.pipeline("mart", DAILY)
+    good = stage.row("mart")
     other = stage.write("sub/mart", 'schedule: "@hourly"\n' + STEPS)
-    scan(stage)
+    said = [f"pipeline mart: another file makes the pipeline mart too: {other}; its last good version stays scheduled"]
+    assert scan(stage) == said and scan(stage) == []
+    stage.write("mart", STEPS)
+    assert scan(stage) == said, "an edit of one of two is in force no more than the other"
     row = stage.row("mart")
     assert row.path == str(path) and row.problem == f"another file makes the pipeline mart too: {other}"
-    assert row.next_due == moment("2026-03-01 01:00") and scan(stage) == []
+    assert (row.definition, row.next_due) == (good.definition, good.next_due)
     other.unlink()
-    scan(stage)
-    assert stage.row("mart").problem == ""
+    assert scan(stage) == ["pipeline mart: changed"]
+    assert stage.row("mart").problem == "" and stage.row("mart").next_due is None
+
+
+def test_two_new_files_of_one_name_are_none_until_one_goes(stage):
+    stage.write("mart", DAILY + "\n" + STEPS)
+    other = stage.write("sub/mart", 'schedule: "@hourly"\n' + STEPS)
+    assert scan(stage) == [f"pipeline mart: another file makes the pipeline mart too: {other}"]
+    assert stage.row("mart").definition is None and stage.row("mart").next_due is None
+    other.unlink()
+    assert scan(stage) == ["pipeline mart: changed"] and stage.row("mart").next_due == moment("2026-03-01 01:00")
+
+
+def test_what_somebody_should_see_is_a_warning_and_what_is_well_is_none(stage):
+    path = stage.pipeline("mart", DAILY)
+    stage.pipeline("mart", 'schedule: "0 2 * * *"')
+    assert stage.warned == []
+    stage.write("mart", "steps: 5\n")
+    broken = scan(stage)
+    path.unlink()
+    assert broken and stage.warned == broken + scan(stage)
+
+
+def test_a_faulty_version_of_what_is_not_due_claims_no_schedule(stage):
+    stage.pipeline("mart")
+    stage.write("mart", "steps: 5\n")
+    assert not scan(stage)[0].endswith("scheduled") and stage.row("mart").definition
 
 
 @pytest.mark.parametrize("make, problem", [
@@ -292,7 +321,7 @@ def test_one_schedule_that_cannot_be_worked_out_is_told_and_stops_nobody(stage, 
     monkeypatch.setattr(module.schedule, "next_due", lambda found, after: 1 / 0 if found.text == "0 3 * * *" else real(found, after))
     stage.write("bad", 'schedule: "0 3 * * *"\n' + STEPS)
     stage.write("good", DAILY + "\n" + STEPS)
-    assert "pipeline bad: its schedule cannot be worked out: division by zero" in scan(stage)
+    assert "pipeline bad: its schedule cannot be worked out: division by zero" in scan(stage) and len(stage.warned) == 1
     assert stage.row("bad").broken and stage.row("good").next_due
     monkeypatch.undo()
     stage.restart()

@@ -340,6 +340,7 @@ def test_one_schedule_that_raises_is_marked_broken_and_stops_nobody(stage, monke
     assert row.broken == "its schedule cannot be worked out: division by zero" and row.next_due is None
     assert row.cursor == moment("2026-03-01 00:00"), "a repaired one knows what it missed"
     assert stage.said[-1] == "run good@2026-03-01 queued" or any("bad" in line and "due no more" in line for line in stage.said)
+    assert [line for line in stage.warned if "due no more" in line] and not [line for line in stage.warned if "good" in line]
     monkeypatch.undo()
     stage.write("bad", DAILY + "\n# repaired\nsteps: [{id: a, bash: 'true'}]\n")
     stage.catalogue.scan()
