@@ -13,7 +13,7 @@ import click
 from runner import config as config_module
 from runner.clock import Clock
 from runner.config import Config
-from runner.errors import EnvironmentFault, NotFound
+from runner.errors import EnvironmentFault, InvalidPipeline, NotFound
 from runner.spec import finding
 from runner.spec.finding import SUFFIXES
 from runner.spec.parts import is_part
@@ -82,6 +82,21 @@ class App:
         from runner.spec.check import load_pipeline
 
         return load_pipeline(self.pipeline_path(reference), self.site())
+
+    def pipeline_in_force(self, reference: str):
+        """As `pipeline`; of one in the folder whose file has faults the last good version that the daemon keeps, and says so."""
+        try:
+            return self.pipeline(reference)
+        except InvalidPipeline:
+            store = None if "/" in reference or reference.endswith(SUFFIXES) else self.store_if_any()
+            row = store.pipelines.get(reference) if store else None
+            if row is None or not row.definition or row.gone_at:
+                raise
+        from runner.definitions import Definitions
+
+        found = Definitions(store, self.site()).get(row.definition)
+        self.say(f"the file of {reference} has faults: this is its last good version; type: runner check {reference}")
+        return found
 
     def who(self, reason: str = ""):
         """Who acts, for the journal and the audit trail."""

@@ -95,7 +95,7 @@ def next_(app: App, pipeline, count, after, as_json):
     from runner import acts
     from runner.facts import pipelines
 
-    spec = app.pipeline(pipeline)
+    spec = app.pipeline_in_force(pipeline)
     moment = acts.date_for(spec, after, app.clock.now()).due if after else app.clock.now()
     dates, store = pipelines.times(spec, moment, count), app.store_if_any()
     show_times(app, spec.name, spec.schedule.text if spec.schedule else None, [pipelines.as_date(date) for date in dates], as_json)

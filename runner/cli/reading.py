@@ -69,7 +69,9 @@ def _list_remarks(entries: Sequence[Mapping[str, Any]], daemon: Optional[Dict[st
 
     broken = [entry for entry in entries if entry["problem"]]
     if broken:
-        yield f"{len(broken)} with faults: runner check   says all of them" + ("; their last good versions stay scheduled" if any(entry["next_due"] for entry in broken) else "")
+        yield f"{len(broken)} with faults: runner check   says all of them"
+    for name in dict.fromkeys(entry["name"] for entry in broken if entry["next_due"]):
+        yield f"{name}: its last good version stays scheduled"
     for entry in entries:
         if entry["broken"]:
             yield f"{entry['name']}: {entry['broken']}"
@@ -79,19 +81,28 @@ def _list_remarks(entries: Sequence[Mapping[str, Any]], daemon: Optional[Dict[st
 
 
 def _list_lines(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The good ones as a table, below it the others, each with its first fault."""
+    """All that can be due, ran or stands still as a table; below it the files with faults, each with its first."""
     limit, broken = _limit(), [entry for entry in entries if entry["problem"]]
-    rows = [_entry_row(entry) for entry in entries if not entry["problem"]]
-    yield from table.columns(("pipeline", "schedule", "next due", "last run", "owner", "tags"), rows, limit)
+    rows = {}
+    for entry in entries:
+        if entry["name"] not in rows and (not entry["problem"] or _is_known(entry)):  # two files of one name are one pipeline
+            rows[entry["name"]] = _entry_row(entry)
+    yield from table.columns(("pipeline", "schedule", "next due", "last run", "owner", "tags"), list(rows.values()), limit)
     if rows and broken:
         yield ""
     cells = [(entry["name"], f"{click.style('x', fg='red')} {table.one_line(entry['problem'])}") for entry in broken]
     yield from table.columns(("with faults", "the first"), cells, limit)
 
 
+def _is_known(entry: Mapping[str, Any]) -> bool:
+    """Whether there is something of a file with faults besides them: a version that was good, a run, a switch."""
+    return any(entry[key] for key in ("schedule", "next_due", "last_run", "held", "paused_by"))
+
+
 def _entries(app: App) -> Iterator[Any]:
     """From the folder's cache, the cache of due times and one query: no file is read that has not changed."""
-    from runner.facts.pipelines import Entry
+    from runner.definitions import Definitions
+    from runner.facts.pipelines import Entry, in_its_zone, last_good
 
     config = app.config
     if not os.path.isdir(config.pipelines):
@@ -103,8 +114,9 @@ def _entries(app: App) -> Iterator[Any]:
     holds = store.pipelines.holds() if store else {}
     for file in folder.check_paths([config.pipelines], config, config.check_cache):
         last, row = store.last_run_of(file.name) if store else None, known.get(file.name)
-        due = _due(app, file, cache, now) if file.good else row.next_due if row else None
-        yield Entry(file, due, last, shown_state(app, last) if last else "", row, holds.get(file.name, {}).get("", ""))
+        good = last_good(Definitions(store, app.site()), file, row) if store else None
+        due = _due(app, file, cache, now) if file.good else in_its_zone(app, row, good)
+        yield Entry(file, due, last, shown_state(app, last) if last else "", row, holds.get(file.name, {}).get("", ""), good)
     cache.save()
 
 
@@ -320,7 +332,7 @@ def show(app: App, pipeline, merged, as_json):
         return
     from runner.facts import pipelines
 
-    show_pipeline(app, pipeline, pipelines.as_shown(app.pipeline(pipeline)), as_json)
+    show_pipeline(app, pipeline, pipelines.as_shown(app.pipeline_in_force(pipeline)), as_json)
 
 
 def show_pipeline(app: App, pipeline: str, found: Mapping[str, Any], as_json: bool) -> None:

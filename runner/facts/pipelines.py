@@ -7,6 +7,8 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 from zoneinfo import ZoneInfo
 
 from runner import model, schedule, standing
+from runner.definitions import Definitions
+from runner.errors import RunnerError
 from runner.spec import folder
 from runner.spec.report import brief_place
 
@@ -20,6 +22,7 @@ class Entry(NamedTuple):
     last_state: str
     row: Optional[model.PipelineRow] = None  # what the daemon knows of it
     held: str = ""  # by whom, when the whole of it is held
+    good: Optional[Mapping[str, Any]] = None  # of a file with faults: what its last good text says
 
 
 def first_fault(file: folder.FileReport) -> Optional[str]:
@@ -27,12 +30,27 @@ def first_fault(file: folder.FileReport) -> Optional[str]:
     return f"{brief_place(errors[0], file.path)}: {errors[0].message}" if errors else None
 
 
+def last_good(definitions: Definitions, file: folder.FileReport, row: Optional[model.PipelineRow]) -> Optional[Mapping[str, Any]]:
+    """What a list shows of the text that stays in force while the file has faults; None where there is none, and of a good file."""
+    if file.good or row is None or not row.definition or row.gone_at:
+        return None
+    try:
+        return folder.summary(definitions.get(row.definition))
+    except RunnerError:  # a text of an older version
+        return None
+
+
+def in_its_zone(app: Any, row: Optional[model.PipelineRow], about: Optional[Mapping[str, Any]]) -> Optional[datetime]:
+    """When the daemon starts it next, by the pipeline's clock."""
+    return row.next_due.astimezone(ZoneInfo((about or {}).get("timezone") or app.config.timezone)) if row and row.next_due else None
+
+
 def as_entry(entry: Entry) -> Dict[str, Any]:
     """As `runner list --json` gives it."""
     from runner.facts.runs import local
 
     file, row = entry.file, entry.row
-    about: Mapping[str, Any] = file.summary or {}
+    about: Mapping[str, Any] = entry.good or file.summary or {}
     last = {"name": entry.last.name, "state": entry.last.state, "interrupted": entry.last_state == "interrupted",
             "ended_at": local(entry.last.ended_at, ZoneInfo(entry.last.date.timezone))} if entry.last else None
     return {
@@ -108,6 +126,5 @@ def entries_of_rows(app: Any, store: Any, files: Sequence[folder.FileReport]) ->
     holds = store.pipelines.holds()
     for file in files:
         row, last = known.get(file.name), store.last_run_of(file.name)
-        zone = (file.summary or {}).get("timezone") or app.config.timezone
-        due = row.next_due.astimezone(ZoneInfo(zone)) if row and row.next_due else None
-        yield Entry(file, due, last, standing.shown_state(app, last) if last else "", row, holds.get(file.name, {}).get("", ""))
+        good = last_good(app.definitions(), file, row)
+        yield Entry(file, in_its_zone(app, row, good or file.summary), last, standing.shown_state(app, last) if last else "", row, holds.get(file.name, {}).get("", ""), good)

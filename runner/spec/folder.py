@@ -98,11 +98,11 @@ def _check(path: str, site: Any) -> Dict[str, Any]:
     seen.update({file: _stat(file) for file in result.files})
     return {
         "seen": seen, "problems": [asdict(problem) for problem in result.problems],
-        "summary": _summary(result.pipeline) if result.pipeline else None, "hash": hashlib.sha256(result.pipeline.text.encode("utf-8", "surrogatepass") if result.pipeline else raw).hexdigest(),
+        "summary": summary(result.pipeline) if result.pipeline else None, "hash": hashlib.sha256(result.pipeline.text.encode("utf-8", "surrogatepass") if result.pipeline else raw).hexdigest(),
     }
 
 
-def _summary(pipeline: Any) -> Dict[str, Any]:
+def summary(pipeline: Any) -> Dict[str, Any]:
     """What a list shows, so that it need not read the file."""
     found = pipeline.schedule
     return {

@@ -39,6 +39,8 @@ def test_a_pipeline_is_told_with_its_steps_and_its_switches(night):
 def test_a_faulty_file_is_answered_by_its_last_good_text_or_by_every_fault(night):
     night.write("mart", "steps: [{id: a, bsh: x}]\n")
     assert night.read("pipelines/mart")["problem"]
+    listed = next(each for each in night.read("pipelines")["items"] if each["name"] == "mart")
+    assert listed["problem"] and listed["schedule"] and listed["owner"] == "data-team" and listed["next_due"] == "2026-03-01T01:00:00+09:00"
     night.write("bad", "steps: [{id: a, bsh: x}, {id: a, bash: y}]\n")
     found = night.refused("GET", "pipelines/bad", 422, "faulty-file")
     assert [each["line"] for each in found["problems"]] and found["problems"][0]["hint"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from datetime import datetime, timezone
+
 import pytest
 
 from runner import daemonlock, model, ownership
 from runner.cli import reading
+from runner.cli.planning import next_
 from runner.cli.reading import list_, runs, show, status
-from runner.errors import EnvironmentFault, NotFound
+from runner.errors import EnvironmentFault, InvalidPipeline, NotFound
 from tests.conftest import add_run, make_date, make_pipeline, make_step
 
 PIPELINE = make_pipeline(make_step("extract"), make_step("적재", ["extract"]), make_step("report", ["적재"]))
@@ -70,6 +74,59 @@ def test_files_with_faults_are_listed_below_with_the_first(call, folder):
     assert "runner check" in err
 
 
+@pytest.fixture
+def broken(folder, store, clock, move):
+    """mart was good, ran, and has a fault now; bad never was good."""
+    text = (folder / "mart.yaml").read_text() + "timezone: America/New_York\nowner: kim\n"
+    good = dataclasses.replace(make_pipeline(make_step("a")), text=text)
+    with store.transaction():
+        store.pipelines.place("mart", str(folder / "mart.yaml"), store.keep_definition(good, clock.now()), "", clock.now())
+        store.pipelines.schedule("mart", "", clock.now(), datetime(2026, 3, 1, 6, tzinfo=timezone.utc))
+    move(add_run(store, good, clock), "running", "failed")
+    (folder / "mart.yaml").write_text("steps: 1\n")
+    (folder / "bad.yaml").write_text("steps: 1\n")
+
+
+def test_a_file_with_faults_hides_nothing_of_what_stays_in_force(call, broken):
+    _, out, err = call(list_)
+    table, faults = out.split("\n\n")
+    assert table.splitlines() == [
+        "pipeline  schedule   next due              last run             owner  tags",
+        "mart      0 1 * * *  2026-03-01 01:00 EST  x failed 2026-02-28  kim",
+        "매출",
+    ]
+    assert [line.split()[:2] for line in faults.splitlines()[1:]] == [["bad", "x"], ["mart", "x"]]
+    assert [line for line in err.splitlines() if "stays" in line] == ["  mart: its last good version stays scheduled"]
+
+
+def test_the_json_of_a_file_with_faults_is_by_the_clock_of_its_pipeline(call, broken):
+    found = {entry["name"]: entry for entry in json.loads(call(list_, "--json")[1])}
+    assert found["mart"]["next_due"] == "2026-03-01T01:00:00-05:00" and found["mart"]["schedule"] == "0 1 * * *"
+    assert found["mart"]["problem"] and found["bad"]["next_due"] is None
+
+
+def test_a_pause_of_a_file_with_faults_is_seen(call, broken, store, clock):
+    with store.transaction():
+        store.pipelines.pause("mart", "", "kim", clock.now(), "why")
+    assert "paused by kim" in call(list_)[1]
+
+
+def test_two_files_of_one_name_are_one_row(call, folder, broken):
+    (folder / "team").mkdir()
+    (folder / "team" / "mart.yaml").write_text("steps: 1\n")
+    table, faults = call(list_)[1].split("\n\n")
+    assert table.count("\nmart ") == 1 and faults.count("\nmart ") == 2
+
+
+@pytest.mark.parametrize("command, words", [(show, "0 1 * * *"), (next_, "2026-02-28 01:00 .. 2026-03-01 01:00")])
+def test_what_stays_in_force_can_be_looked_at(call, broken, command, words):
+    code, out, err = call(command, "mart")
+    assert code == 0 and words in out
+    assert err.splitlines()[0] == "the file of mart has faults: this is its last good version; type: runner check mart"
+    with pytest.raises(InvalidPipeline):
+        call(command, "bad")
+
+
 def test_a_changed_file_is_seen(call, folder):
     call(list_)
     (folder / "mart.yaml").write_text('schedule: "30 2 * * *"\n' + (folder / "매출.yaml").read_text())
@@ -129,8 +186,6 @@ def test_a_failed_run_says_what_failed_its_last_words_and_what_to_type(call, fai
 
 
 def test_the_step_that_made_the_run_fail_comes_before_one_that_may_fail(call, store, clock, attempt, move):
-    import dataclasses
-
     text = "steps:\n  - {id: may, bash: exit 1, allow_failure: true}\n  - {id: must, bash: exit 1}\n"
     pipeline = dataclasses.replace(make_pipeline(make_step("may", allow_failure=True), make_step("must"), name="rules"), text=text)
     run = add_run(store, pipeline, clock)

@@ -566,7 +566,8 @@ def test_a_broken_edit_keeps_the_last_good_version_and_is_told(house):
     renamed_over(path, "schedule: '* * * * *'\nsteps:\n  - id: a\n    bahs: x\n")
     house.wait_for(lambda: "bahs" in problem_of(house, "mart"))
     assert re.search("WARNING pipeline mart: .*last good version stays scheduled", house.log())
-    assert "bahs" in house("list").stdout and "stay scheduled" in house("list").stderr
+    assert "bahs" in house("list").stdout and "mart: its last good version stays scheduled" in house("list").stderr
+    assert re.match("mart +[*] [*] [*] [*] [*] +20", house("list").stdout.splitlines()[1]) and house("next", "mart").stdout
     assert house("health", code=1).stdout.startswith("RUNNER WARNING - file with faults: mart")
     house.make_due("mart")
     house.wait_lines(1, house.folder / "said")
