@@ -111,12 +111,13 @@ def _entries(app: App) -> Iterator[Any]:
     store = app.store_if_any()
     now = app.clock.now()
     known = {row.name: row for row in store.pipelines.all()} if store else {}
-    holds = store.pipelines.holds() if store else {}
+    holds, waiting = (store.pipelines.holds(), store.waiting_counts()) if store else ({}, {})
     for file in folder.check_paths([config.pipelines], config, config.check_cache):
         last, row = store.last_run_of(file.name) if store else None, known.get(file.name)
         good = last_good(Definitions(store, app.site()), file, row) if store else None
         due = _due(app, file, cache, now) if file.good else in_its_zone(app, row, good)
-        yield Entry(file, due, last, shown_state(app, last) if last else "", row, holds.get(file.name, {}).get("", ""), good)
+        state, held = shown_state(app, last) if last else "", holds.get(file.name, {}).get("", "")
+        yield Entry(file, due, last, state, row, held, good, waiting.get(file.name, 0))
     cache.save()
 
 
@@ -145,6 +146,9 @@ def _no_due(entry: Mapping[str, Any]) -> str:
 def _entry_row(entry: Mapping[str, Any]) -> Sequence[str]:
     run = entry["last_run"]
     last = f"{table.signed('interrupted' if run['interrupted'] else run['state'])} {run['name'].partition('@')[2]}" if run else ""
+    waiting = entry.get("waiting", 0)  # a server of an older version does not say it
+    if waiting:
+        last += f"{', ' if last else ''}{waiting} {'waits' if waiting == 1 else 'wait'}"
     due = f"{entry['next_due']:%Y-%m-%d %H:%M %Z}" if entry["next_due"] else _no_due(entry)
     if entry["held"]:
         due = "held"
@@ -184,7 +188,7 @@ def show_runs(app: App, found: Sequence[Mapping[str, Any]], waits: Mapping[str, 
         return
     now = app.clock.now()
     rows = [
-        (run["name"], table.signed(state_of(run)), table.moment(run["started_at"] or run["created_at"], ZoneInfo(run["timezone"])),
+        (run["name"], table.signed(state_of(run)), table.moment(run["started_at"], ZoneInfo(run["timezone"])),
          table.elapsed(run["started_at"], run["ended_at"], now), run["trigger"], table.one_line(run["reason"] or waits.get(run["name"], "")))
         for run in found
     ]

@@ -18,11 +18,12 @@ class Entry(NamedTuple):
 
     file: folder.FileReport
     due: Optional[datetime]  # the next time, in the pipeline's zone
-    last: Optional[Any]  # its newest run: name, state, ended and timezone by those names
+    last: Optional[Any]  # its newest run that began: name, state, ended and timezone by those names
     last_state: str
     row: Optional[model.PipelineRow] = None  # what the daemon knows of it
     held: str = ""  # by whom, when the whole of it is held
     good: Optional[Mapping[str, Any]] = None  # of a file with faults: what its last good text says
+    waiting: int = 0  # runs that wait to begin
 
 
 def first_fault(file: folder.FileReport) -> Optional[str]:
@@ -58,6 +59,7 @@ def as_entry(entry: Entry) -> Dict[str, Any]:
         "next_due": entry.due, "held": entry.held or None, "paused_by": row.paused_by if row else None, "pause_reason": row.pause_reason if row else "",
         "broken": row.broken or None if row else None, "owner": about.get("owner", ""), "tags": list(about.get("tags", ())),
         "description": about.get("description", ""), "last_run": last,
+        "waiting": entry.waiting,
     }
 
 
@@ -123,8 +125,9 @@ def as_date(date: model.LogicalDate) -> Dict[str, Any]:
 def entries_of_rows(app: Any, store: Any, files: Sequence[folder.FileReport]) -> Iterator[Entry]:
     """The files with what the daemon keeps of them: the due times are those it will take."""
     known = {row.name: row for row in store.pipelines.all()}
-    holds = store.pipelines.holds()
+    holds, waiting = store.pipelines.holds(), store.waiting_counts()
     for file in files:
         row, last = known.get(file.name), store.last_run_of(file.name)
         good = last_good(app.definitions(), file, row)
-        yield Entry(file, in_its_zone(app, row, good or file.summary), last, standing.shown_state(app, last) if last else "", row, holds.get(file.name, {}).get("", ""), good)
+        state, held = standing.shown_state(app, last) if last else "", holds.get(file.name, {}).get("", "")
+        yield Entry(file, in_its_zone(app, row, good or file.summary), last, state, row, held, good, waiting.get(file.name, 0))

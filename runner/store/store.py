@@ -249,9 +249,13 @@ class Store:
         return [_run(row) for row in rows]
 
     def last_run_of(self, pipeline: str) -> Optional[model.Run]:
-        """The run made last."""
+        """Of the latest ones that began, or were missed, the one that did so last; those that wait tell nothing yet."""
         row = self.db.one("last_run_of", pipeline=pipeline)
         return _run(row) if row else None
+
+    def waiting_counts(self) -> Dict[str, int]:
+        """Pipeline -> how many of its runs wait to begin."""
+        return {row["pipeline"]: row["n"] for row in self.db.all("waiting_counts")}
 
     def run_before(self, run: model.Run) -> Optional[model.Run]:
         """The run of the date before, missed ones left aside."""

@@ -23,6 +23,8 @@ def test_the_pipelines_are_told_as_the_list_tells_them(night):
     found = {each["name"]: each for each in night.read("pipelines")["items"]}
     assert set(found) == {"mart", "plain", "bad"} and "bsh" in found["bad"]["problem"]
     assert found["mart"]["next_due"] == "2026-03-01T01:00:00+09:00" and found["mart"]["last_run"]["name"] == RUN
+    night.run("mart", "2026-01-01", state="queued")
+    assert [(each["last_run"]["name"], each["waiting"]) for each in night.read("pipelines?q=mart")["items"]] == [(RUN, 1)]
     assert [each["name"] for each in night.read("pipelines?tag=night")["items"]] == ["mart"]
     assert [each["name"] for each in night.read("pipelines?owner=data-team")["items"]] == ["mart"]
     assert [each["name"] for each in night.read("pipelines?q=la")["items"]] == ["plain"]

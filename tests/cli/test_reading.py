@@ -99,6 +99,32 @@ def test_a_file_with_faults_hides_nothing_of_what_stays_in_force(call, broken):
     assert [line for line in err.splitlines() if "stays" in line] == ["  mart: its last good version stays scheduled"]
 
 
+def test_the_last_run_is_the_one_that_began_last_and_those_that_wait_are_counted(call, folder, store, clock, failed, move):
+    def line():
+        return call(list_)[1].splitlines()[1].partition("KST  ")[2]
+
+    for day in ("2026-01-01", "2026-01-02"):
+        add_run(store, PIPELINE, clock, make_date(day))
+    assert line() == "x failed 2026-02-28, 2 wait"
+    clock.advance(60)
+    move(store.run("mart@2026-01-02"), "running")
+    clock.advance(60)
+    move(store.run("mart@2026-01-01"), "running", "success")
+    add_run(store, PIPELINE, clock, make_date("2027-03-01"))
+    assert line() == "+ success 2026-01-01, 1 waits"
+    move(store.run("mart@2027-03-01"), "killed")
+    assert line() == "+ success 2026-01-01", "it never began"
+    entry = next(entry for entry in json.loads(call(list_, "--json")[1]) if entry["name"] == "mart")
+    assert entry["waiting"] == 0 and entry["last_run"]["name"] == "mart@2026-01-01"
+
+
+def test_a_missed_run_is_a_last_one_and_one_that_waits_is_none(call, folder, store, clock, run, move):
+    assert call(list_)[1].splitlines()[1].endswith("KST  1 waits")
+    clock.advance(60)
+    move(run, "missed")
+    assert call(list_)[1].splitlines()[1].endswith("KST  ? missed 2026-02-28")
+
+
 def test_the_json_of_a_file_with_faults_is_by_the_clock_of_its_pipeline(call, broken):
     found = {entry["name"]: entry for entry in json.loads(call(list_, "--json")[1])}
     assert found["mart"]["next_due"] == "2026-03-01T01:00:00-05:00" and found["mart"]["schedule"] == "0 1 * * *"
@@ -259,7 +285,7 @@ def test_runs_are_listed_newest_first(call, store, clock, failed):
     _, out, err = call(runs)
     assert out.splitlines() == [
         "run              state     started              took  trigger  reason",
-        "mart@2026-03-01  . queued  2026-02-28 23:51:06        manual   no daemon runs; type: runner daemon",
+        "mart@2026-03-01  . queued                             manual   no daemon runs; type: runner daemon",
         "mart@2026-02-28  x failed  2026-02-28 23:50:00  6.0s  manual   failed: 적재",
     ]
     assert f"runner status {newer.name}" in err

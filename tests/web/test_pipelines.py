@@ -29,6 +29,12 @@ def test_a_pipeline_shows_its_last_runs_and_its_next_with_the_date(mart):
     mart.get("/r/9999", 404)
 
 
+def test_what_failed_is_failed_also_while_others_wait(mart):
+    mart.run("mart", "2026-02-12", ALL_GOOD, "failed")
+    mart.run("mart", "2026-02-13", {}, "queued")
+    assert entries(mart)["mart"]["marks"] == ["failed", "waiting"]
+
+
 def test_the_next_date_of_one_that_runs_on_the_day_after(web):
     web.write("after", "timezone: Asia/Seoul\nlogical_date: interval_start\n" + MART.partition("timezone: Asia/Seoul\n")[2])
     assert entries(web)["after"]["next_ds"] == "2026-02-28" and entries(web)["after"]["next_due"].startswith("2026-03-01T01:00")

@@ -45,7 +45,12 @@ SELECT * FROM runs WHERE pipeline = :pipeline AND state = :state ORDER BY id DES
 SELECT * FROM runs WHERE started_at IS NOT NULL AND (:pipeline IS NULL OR pipeline = :pipeline) ORDER BY id DESC LIMIT 1
 
 -- name: last_run_of
-SELECT * FROM runs WHERE id = (SELECT max(id) FROM runs WHERE pipeline = :pipeline)
+SELECT * FROM runs WHERE id = (
+  SELECT id FROM (SELECT id, coalesce(started_at, created_at) AS at FROM runs WHERE pipeline = :pipeline AND (started_at IS NOT NULL OR state NOT IN ('queued', 'killed')) ORDER BY id DESC LIMIT 20)
+  ORDER BY at DESC, id DESC LIMIT 1)
+
+-- name: waiting_counts
+SELECT pipeline, count(*) AS n FROM runs WHERE state = 'queued' GROUP BY pipeline
 
 -- name: last_success_before
 SELECT * FROM runs WHERE pipeline = :pipeline AND state = 'success' AND due_at < :due_at ORDER BY due_at DESC, number DESC LIMIT 1

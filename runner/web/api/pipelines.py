@@ -16,7 +16,7 @@ from runner.web.api.shapes import anything, many, maybe, moment, names, number, 
 
 _TELL = thing("Who is told of it.", alert=names("Channels."), bash=text("A script of its own."))
 _TELLS = {f"on_{event}": _TELL for event in model.EVENTS}
-_LAST = thing("Its newest run.", name=text("Its name."), state=one_of(model.RUN_STATES, "How it stands."),
+_LAST = thing("Its newest run that began.", name=text("Its name."), state=one_of(model.RUN_STATES, "How it stands."),
               interrupted=truth("Whether the process that worked on it died."), ended_at=maybe(moment("Its end.")))
 
 
@@ -37,7 +37,7 @@ schemas(
         schedule=maybe(text("As the file says it; null: it runs when somebody says so.")), timezone=maybe(text("Of its dates.")),
         next_due=maybe(moment("When the daemon starts it next.")), held=maybe(text("Who holds the whole of it, since when and why.")),
         paused_by=maybe(text("Who stopped its schedule.")), pause_reason=text("Why."), broken=maybe(text("Why its schedule cannot be worked out.")),
-        owner=text("Whose it is."), tags=names("Its tags."), description=text("What it is for."), last_run=maybe(_LAST),
+        owner=text("Whose it is."), tags=names("Its tags."), description=text("What it is for."), last_run=maybe(_LAST), waiting=whole("Runs that wait to begin."),
     ),
     PipelineWhole=_with_tells(thing(
         "A pipeline with its steps, as `runner show` tells of it.",

@@ -55,8 +55,9 @@ def _entry(desk: Desk, store, name: str, row: Optional[model.PipelineRow], file:
 
 def _marks(entry: Mapping[str, Any]) -> List[str]:
     states = [tick["state"] for tick in entry["runs"]]
+    begun = [state for state in states if state != "queued"]  # those that wait tell nothing yet
     said = {
-        "failed": bool(states) and states[-1] in ("failed", "killed", "interrupted"), "running": "running" in states, "waiting": "queued" in states,
+        "failed": bool(begun) and begun[-1] in ("failed", "killed", "interrupted"), "running": "running" in states, "waiting": "queued" in states,
         "paused": bool(entry["paused"] or entry["held"]), "faulty": bool(entry["problem"] or entry["broken"]),
     }
     return [name for name in FILTERS if said[name]]
