@@ -13,8 +13,8 @@ from runner.errors import UsageError
 @pytest.mark.parametrize("command, words, message, hint", [
     (daemon_stop, ["--drain", "--kill"], "--drain lets the steps end, --kill ends them: not both", "runner daemon stop --drain | --kill"),
     (run, ["mart", "--date", "2026-02-28", "--new", "--resume"], "--new makes a second run, --resume finishes the one that is there: not both", "one of: --new, --resume"),
-    (run, ["mart", "--resume", "--param", "a=1"], "--param and --only do not go with it", "--date DATE --resume"),
-    (run, ["mart", "--resume", "--only", "a"], "--param and --only do not go with it", "--date DATE --resume"),
+    (run, ["mart", "--resume", "--param", "a=1"], "--param and --only do not go with it", "leave them out"),
+    (run, ["mart", "--resume", "--only", "a"], "--param and --only do not go with it", "leave them out"),
     (rerun, ["mart@2026-02-28", "--resume", "--failed"], "--resume finishes the run as it is", "runner rerun mart@2026-02-28 --resume"),
     (rerun, ["mart@2026-02-28", "--resume", "--from", "a"], "--resume finishes the run as it is", "runner rerun mart@2026-02-28 --resume"),
     (stop, ["mart", "--backfill", "3"], "mart and --backfill 3: not both", "runner stop RUN   or: runner stop --backfill NUMBER"),

@@ -293,9 +293,9 @@ def test_time_is_linear(language, piece):
         text = piece * times + ("\ndate now()" if language != "python" else "")
         best = 9.0
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             find_clock_reads(text, language)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.process_time() - start)
         return best
 
     small = took(1000)
