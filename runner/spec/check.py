@@ -66,7 +66,7 @@ def check_text(raw: Union[bytes, str], *, path: str, name: str, site: Site, show
     if not isinstance(loaded.data, dict):
         return CheckResult(None, notes.sorted(), taken)
     folder = os.path.dirname(path) if look and os.path.isabs(path) else ""
-    found = _Second(loaded.data, site, notes, Texts(notes, folder, call), part)
+    found = _Second(loaded.data, site, notes, Texts(notes, folder, call, look), part)
     problems, files = notes.sorted(), tuple(sorted(found.texts.files.union(taken)))
     if notes.failed or part:
         return CheckResult(None, problems, files)

@@ -32,10 +32,11 @@ class Texts:
     """Goes through the texts of one file.
 
     `folder` is where its relative paths start, "" for a text without a file; `shown(path)` is how messages call a file.
+    `fresh`: nothing runs by it yet. What would fail in a run is then a fault; a stored definition has steps that are none the worse for it.
     """
 
-    def __init__(self, notes: Notes, folder: str, shown: Callable[[str], str]):
-        self._notes, self._folder, self._shown = notes, folder, shown
+    def __init__(self, notes: Notes, folder: str, shown: Callable[[str], str], fresh: bool = True):
+        self._notes, self._folder, self._shown, self._fresh = notes, folder, shown, fresh
         self.params: FrozenSet[str] = frozenset()  # names of the file's parameters
         self.risky: FrozenSet[str] = frozenset()  # those whose value may be any text
         self.part = False  # of a file that others take: they may declare more parameters
@@ -61,7 +62,7 @@ class Texts:
 
     def _template(self, text: str, path: Path, upstream, secrets: bool = False) -> None:
         self.site.check(text, path, secrets)
-        for fault in template.find_faults(text, params=self._declared(text), upstream=upstream, worded=self.worded):
+        for fault in template.find_faults(text, params=self._declared(text), upstream=upstream, worded=self.worded, tried=self._fresh):
             self._notes.in_text(path, fault)
         flow.check_items(text, path, self.items, self._notes)
 
@@ -94,7 +95,7 @@ class Texts:
         line = value.count("\n", 0, begin) + 1
         mark = self._notes.marks.in_text(path, line, begin - (value.rfind("\n", 0, begin) + 1) + 1)
         self.site.check(f"<< {expression} >>", path, False, mark)
-        found = template.find_expression_faults(expression, params=self.params, upstream=upstream, worded=self.worded, condition=key == "when")
+        found = template.find_expression_faults(expression, params=self.params, upstream=upstream, worded=self.worded, condition=key == "when" and self._fresh, tried=self._fresh)
         for fault in found:
             hint = _KEEP.sub("", fault.hint) or f"write {forms}"
             self._notes.add(path, f"{key}: {fault.message}", hint, mark=mark, severity=fault.severity)
@@ -137,7 +138,7 @@ class Texts:
             self._no_file(place, called.path, file)
             return
         if called.templated and templated:
-            for fault in template.find_faults(text, params=self._declared(text), upstream=upstream, worded=self.worded):
+            for fault in template.find_faults(text, params=self._declared(text), upstream=upstream, worded=self.worded, tried=self._fresh):
                 self._notes.in_file(self._shown(file), text, fault)
             for fault in self.site.faults(text, False):
                 self._notes.in_file(self._shown(file), text, fault)

@@ -1,8 +1,8 @@
 """`<< expression >>` in texts: find, check, render (semantics D1 to D11). Pure: no clock, no file, nothing of the machine.
 
 `lexer` decides what is a tag and what is shell, `names` is what a tag may say, `sandbox` is the one Jinja environment with
-the functions of `filters`, `syntax` parses with it, `analysis` checks before a run, `rendering` fills in, `foreign` finds
-tags of other systems.
+the functions of `filters`, `syntax` parses with it, `analysis` checks before a run, `rendering` fills in, `trial` does so
+with sample dates, `foreign` finds tags of other systems.
 A text without a tag comes back as it is and costs no import.
 """
 
@@ -31,12 +31,13 @@ class TemplateError(RunnerError):
 
 
 def find_faults(
-    text: str, *, params: Iterable[str] = (), upstream: Optional[AbstractSet[str]] = None, worded: AbstractSet[str] = frozenset()
+    text: str, *, params: Iterable[str] = (), upstream: Optional[AbstractSet[str]] = None, worded: AbstractSet[str] = frozenset(),
+    tried: bool = False,
 ) -> List[TemplateFault]:
     """Everything wrong with the tags of a text, before any run.
 
     `params`: names of the pipeline's parameters. `upstream`: the steps whose outputs may be read; None leaves that open.
-    `worded`: those whose outputs are texts, as far as the file shows.
+    `worded`: those whose outputs are texts, as far as the file shows. `tried`: what is about dates alone is tried with some.
     """
     names = frozenset(params)
     faults = foreign.find(text, names) if "{{" in text else []
@@ -44,17 +45,29 @@ def find_faults(
         from runner.template import analysis
 
         faults += analysis.find_faults(text, names, upstream, worded)
+        if tried:
+            faults += _tried(text, faults)
     return sorted(faults, key=lambda each: (each.line, each.column)) if len(faults) > 1 else faults
 
 
 def find_expression_faults(
     expression: str, *, params: Iterable[str] = (), upstream: Optional[AbstractSet[str]] = None, worded: AbstractSet[str] = frozenset(),
-    condition: bool = False,
+    condition: bool = False, tried: bool = False,
 ) -> List[TemplateFault]:
     """The same for a bare expression; `condition`: one that must be true or false, that of `when:`."""
-    from runner.template import analysis
+    from runner.template import analysis, trial
 
-    return analysis.expression_faults(expression, frozenset(params), upstream, worded, condition)
+    faults = analysis.expression_faults(expression, frozenset(params), upstream, worded, condition)
+    more = trial.of_expression(expression, False, condition) if tried and not faults else ()
+    return faults + [TemplateFault(1, 1, f"{expression}: {message}", hint) for message, hint in more]
+
+
+def _tried(text: str, faults: Iterable[TemplateFault]) -> List[TemplateFault]:
+    """What fails for every date, but where a fault is known already."""
+    from runner.template import trial
+
+    known = {(fault.line, fault.column) for fault in faults}
+    return [fault for fault in trial.find_faults(text) if (fault.line, fault.column) not in known]
 
 
 def find_bare_params(text: str, risky: AbstractSet[str]) -> List[TemplateFault]:

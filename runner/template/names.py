@@ -59,7 +59,10 @@ class Moment(datetime):
         """The same instant on another zone's clock."""
         from zoneinfo import ZoneInfo
 
-        return moment(self.astimezone(ZoneInfo(name)))
+        try:
+            return moment(self.astimezone(ZoneInfo(name)))
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"there is no time zone {name!r}") from None
 
     in_tz = in_timezone
 

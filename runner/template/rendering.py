@@ -40,6 +40,17 @@ def evaluate(text: str, names: Mapping[str, Any], error: Type[Exception], condit
         raise error([lexer.TemplateFault(1, 1, *_words(text, caught, names))]) from None
 
 
+def trouble(text: str, names: Mapping[str, Any], written: bool, condition: bool) -> str:
+    """Why an expression has no value with these names, or none that can be `written`; "" when it has one."""
+    try:
+        value = _value(text, names, condition)
+        if written:
+            filters.text_of(value)
+    except Exception as caught:  # noqa: BLE001 - an expression of a user may raise anything
+        return _say(caught)
+    return ""
+
+
 # --------------------------------------------------------------------------------------------------------------- by tag
 
 

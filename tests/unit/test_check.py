@@ -175,6 +175,13 @@ def test_korean_parameters_have_variables_of_their_own_and_a_shell_reads_none_of
     ]
 
 
+@pytest.mark.parametrize("keys", ['bash: echo << ds_add(ds) >>', 'when: "<< ds >>"\n    bash: echo', 'when: "<< ds > 1 >>"\n    bash: echo', 'foreach: << ds - 1 >>\n    bash: echo'])
+def test_a_stored_definition_stands_though_a_step_of_it_would_fail(keys):
+    text = f"steps:\n  - id: a\n    {keys}\n"
+    assert run(text).pipeline is None
+    assert check.load_text(text, "/x/mart.yaml", "mart", SITE).steps[0].id == "a"
+
+
 def test_a_warning_does_no_harm():
     result = run("steps:\n  - {id: a, bash: echo, trigger_rule: all_done}\n")
     assert result.pipeline is not None and result.pipeline.warnings == result.problems

@@ -427,6 +427,47 @@ def test_names_and_their_values(expression):
     assert faults(f"<< {expression} >>") == []
 
 
+NEVER = [
+    "ds_add(ds)", "ds_add('x', 1)", "ds - 1", "logical_date.strftime()", "logical_date + 1", "timedelta(1)", "logical_date > ds", "ds_format(ds, '%Y%m%d', '%F')",
+    "datetime(2026, 2, 30)", "logical_date.strftime", "ds_nodash | int / 0", "prev_ds + 1", "[ds]", "logical_date.replace(day=32)",
+    "logical_date.in_timezone('Asia/Soul')", "ds_add(ds, 10 ** 9)", "ds.split('-')[7]",
+]  # fmt: skip
+FOR_SOME = [
+    "logical_date.replace(day=31)", "logical_date.replace(month=2)", "ds_add(prev_ds, 1)", "ds_add(prev_ds, 1) if prev_ds else ds", "prev_success.logical_date.add(days=1) | ds",
+    "1 / logical_date.hour", "1 / logical_date.weekday()", "(logical_date.weekday() == 6 and 1) / 2", "['a'][logical_date.weekday()]", "next_ds | default('none', true)", "prev_ds",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", NEVER)
+def test_what_fails_for_every_date_is_found_before_a_run(expression):
+    [fault] = faults(f"a\n  << {expression} >>", tried=True)
+    assert (fault.line, fault.column, fault.severity) == (2, 3, "error") and fault.message.startswith(f"<< {expression} >>: ") and fault.hint
+    assert not re.search("Moment|Maker|'str'|'int'", fault.message)
+    refused(f"<< {expression} >>")
+    assert faults(f"<< {expression} >>") == []
+
+
+@pytest.mark.parametrize("expression", [*VALUES, *FOR_SOME])
+def test_what_works_for_one_date_is_left_alone(expression):
+    assert faults(f"<< {expression} >>", tried=True) == []
+
+
+@pytest.mark.parametrize("text", [
+    "<% for day in range(3) %><< ds_add(ds, -day) >><% endfor %>", "<% set ds = 2 %><< ds - 1 >>", "<% for ds in params.tables %><< ds - 1 >><% endfor %>",
+    "<< ds_add(ds, params.n) >>", "<< outputs.load.rows - 1 >>", "<< pipeline - 1 >>", "<< run.due_at - 1 >>", "<< step | int >>", "<< var.x - 1 >>", "cat <<EOF\n$((1 << 3))\nEOF",
+])  # fmt: skip
+def test_what_is_about_more_than_dates_is_not_tried(text):
+    assert faults(text, tried=True) == []
+
+
+def test_blocks_and_conditions_are_tried_too_and_each_place_is_told_of_once():
+    found = faults("<% if ds > 1 %>\n<< ds_add(dss) >> << ds + 1 >>\n<% elif ds %><% endif %>", tried=True)
+    assert [(each.line, each.column) for each in found] == [(1, 1), (2, 1), (2, 19)] and "unknown name" in found[1].message
+    tell = lambda text, **how: [each.message for each in template.find_expression_faults(text, tried=True, **how)]  # noqa: E731
+    assert tell("ds > 1") == ["ds > 1: '>' not supported between instances of a text and a number"] and tell("logical_date") == tell("[ds]") == []
+    assert tell("ds_format(ds, '%Y-%m-%d', '%j')") == [] and "neither true nor false" in tell("ds_format(ds, '%Y-%m-%d', '%A')", condition=True)[0]
+
+
 def test_every_name_is_tried_above_and_exists():
     tried = template.references(" ".join(f"<< {each} >>" for each in VALUES)) | set(VALUES) | {"macros", "outputs", "params"}
     used = {name for each in tried for name in template.NAMES if name in each}
