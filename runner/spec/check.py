@@ -15,7 +15,7 @@ from runner import model, steps
 from runner.errors import EnvironmentFault, InvalidPipeline
 from runner.model import Problem
 from runner.site import channel_names
-from runner.spec import build, flow, merge, nodes, parts, schema, shape, unfilled, values, words
+from runner.spec import build, flow, merge, nodes, others, parts, schema, shape, unfilled, values, words
 from runner.spec.finding import fault_of, name_of
 from runner.spec.graph import Graph
 from runner.spec.notes import Notes, Path
@@ -43,6 +43,7 @@ class CheckResult:
     pipeline: Optional[model.Pipeline]  # None when there is an error, and of a part
     problems: Tuple[Problem, ...]  # sorted; warnings too
     files: Tuple[str, ...] = ()  # other files that were looked at, absolute
+    asked: Tuple[others.Asked, ...] = ()  # other pipelines that it names
 
     @property
     def errors(self) -> List[Problem]:
@@ -69,10 +70,10 @@ def check_text(raw: Union[bytes, str], *, path: str, name: str, site: Site, show
     found = _Second(loaded.data, site, notes, Texts(notes, folder, call, look), part)
     problems, files = notes.sorted(), tuple(sorted(found.texts.files.union(taken)))
     if notes.failed or part:
-        return CheckResult(None, problems, files)
+        return CheckResult(None, problems, files, tuple(found.asked))
     warnings = tuple(problem for problem in problems if problem.severity == "warning")
     pipeline = build.pipeline(loaded.data, loaded, found.params, found.schedule, path, name, site, warnings)
-    return CheckResult(pipeline, problems, files)
+    return CheckResult(pipeline, problems, files, tuple(found.asked))
 
 
 def load_whole(raw: Union[bytes, str], path: str, shown: str, look: bool, call: Callable[[str], str]) -> Tuple[nodes.Loaded, Tuple[str, ...]]:
@@ -152,6 +153,7 @@ class _Second:
     def __init__(self, data: Mapping[str, Any], site: Site, notes: Notes, texts: Texts, part: bool):
         """`part`: what is not there may come from the pipelines that take this file."""
         self._notes, self.texts, self._part = notes, texts, part
+        self.asked: List[others.Asked] = []
         self.params = values.check_params(data.get("params"), notes)
         self.schedule = values.check_schedule(data, site, notes)
         if not part:
@@ -292,6 +294,8 @@ class _Second:
                 self._notes.add(path + tuple(keys) if isinstance(body, dict) else path, message, hint)
         if isinstance(body, dict) and not self._notes.is_bad(path + ("args",)):
             unfilled.check_args(path[-1], body.get("args") or (), path + ("args",), self._notes)
+        if not self._part and not self._notes.is_bad(path):
+            self.asked += others.asked(path[-1], body, path, self._notes.unsaid)
         self.texts.check_body(step, path, kind, upstream)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import List, Tuple
+from typing import Dict, List, Tuple
 
 from runner.errors import EnvironmentFault, NotFound, UsageError
 from runner.spec.parts import is_part
@@ -39,7 +39,16 @@ def fault_of(name: str) -> Tuple[str, str]:
 
 def names(pipelines: str) -> List[str]:
     """Of the files in the pipelines folder, unread."""
-    return sorted({name_of(path) for path in inside(pipelines) if not is_part(path)})
+    return sorted(files(pipelines))
+
+
+def files(pipelines: str) -> Dict[str, str]:
+    """Name -> its file; of several the first."""
+    out: Dict[str, str] = {}
+    for path in inside(pipelines):
+        if not is_part(path):
+            out.setdefault(name_of(path), path)
+    return out
 
 
 def need_listable(folder: str) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 import runner
 from runner.errors import NotFound
 from runner.model import Problem
 from runner.site import changed_at
 from runner.spec import finding
+from runner.spec.others import Asked, Others
 from runner.spec.parts import is_part
 
 
@@ -29,6 +30,7 @@ class FileReport:
     summary: Optional[Mapping[str, Any]]  # None when it has errors, and of a part
     cached: bool = False
     hash: str = ""  # of its text and those of the files it takes; "" when it could not be read
+    asked: Tuple[Asked, ...] = ()  # other pipelines that it names
 
     @property
     def good(self) -> bool:
@@ -60,17 +62,41 @@ def check_paths(paths: Sequence[str], site: Any, cache_path: Optional[str], part
     files = find(paths, parts)
     key = _key(site)
     cache = _read_cache(cache_path, key)
-    reports, changed = [], False
+    reports = []
+    known = dict(cache)
     for path in files:
         report = _from_cache(path, cache.get(path))
         if report is None:
             cache[path] = _check(path, site)
-            changed = True
             report = _report(path, cache[path], cached=False)
         reports.append(report)
-    if changed and cache_path:
+    reports = _with_unknown(reports, getattr(site, "pipelines", ""), lambda path: _steps_of(path, cache, site))
+    if cache_path and cache != known:
         _write_cache(cache_path, key, cache)
     return _with_same_names([_as_typed(report) for report in reports])
+
+
+def _with_unknown(reports: List[FileReport], pipelines: str, steps: Callable[[str], Optional[Sequence[str]]]) -> List[FileReport]:
+    """Names of other pipelines that are not there: asked each time, since the answer lies in other files.
+
+    Only of files in the pipelines folder: others may be meant for another server.
+    """
+    if not pipelines or not any(report.asked for report in reports):
+        return reports
+    there = os.path.abspath(pipelines) + os.sep
+    others = Others(pipelines, {report.name: report.path for report in reports if report.path.startswith(there) and not is_part(report.path)}, steps)
+    out = []
+    for report in reports:
+        found = [others.problem(one, report.path) for one in report.asked] if report.path.startswith(there) else []
+        more = [problem for problem in found if problem]
+        out.append(replace(report, problems=tuple(sorted([*report.problems, *more], key=Problem.sort_key))) if more else report)
+    return out
+
+
+def _steps_of(path: str, cache: Dict[str, Any], site: Any) -> Optional[Sequence[str]]:
+    if _from_cache(path, cache.get(path)) is None:
+        cache[path] = _check(path, site)
+    return cache[path]["steps"]
 
 
 def _from_cache(path: str, entry: Any) -> Optional[FileReport]:
@@ -93,11 +119,12 @@ def _check(path: str, site: Any) -> Dict[str, Any]:
         raw = from_disk(path)
     except OSError as error:
         problem = Problem(path, 1, 1, f"cannot be read: {error.strerror}", f"type: ls -l {path}")
-        return {"seen": {path: None}, "problems": [asdict(problem)], "summary": None}
+        return {"seen": {path: None}, "problems": [asdict(problem)], "summary": None, "asked": [], "steps": None}
     result = check_text(raw, path=path, name=name_of(path), site=Site(site.timezone, site.logical_date, _pools(site), *_apart(site)), shown=path)
     seen.update({file: _stat(file) for file in result.files})
     return {
         "seen": seen, "problems": [asdict(problem) for problem in result.problems],
+        "asked": [asdict(one) for one in result.asked], "steps": [step.id for step in result.pipeline.steps] if result.pipeline else None,
         "summary": summary(result.pipeline) if result.pipeline else None, "hash": hashlib.sha256(result.pipeline.text.encode("utf-8", "surrogatepass") if result.pipeline else raw).hexdigest(),
     }
 
@@ -115,7 +142,8 @@ def summary(pipeline: Any) -> Dict[str, Any]:
 def _report(path: str, entry: Mapping[str, Any], cached: bool) -> FileReport:
     problems = tuple(Problem(**problem) for problem in entry["problems"])
     name = os.path.splitext(os.path.basename(path))[0]
-    return FileReport(path, name, problems, entry["summary"], cached, entry.get("hash", ""))
+    asked = tuple(Asked(one["pipeline"], one["step"], Problem(**one["place"])) for one in entry["asked"])
+    return FileReport(path, name, problems, entry["summary"], cached, entry.get("hash", ""), asked)
 
 
 def _as_typed(report: FileReport) -> FileReport:

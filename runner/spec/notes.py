@@ -30,11 +30,18 @@ class Notes:
             mark = self.marks.key(path) if at_key else self.marks.value(path)
         if severity == "error":
             self._bad_paths.update(path[:length] for length in range(1, len(path) + 1))
+        problem = self._at(mark, path, message, hint, severity)
+        if (problem.file, problem.line) not in self._broken:
+            self._problems.append(problem)
+
+    def unsaid(self, path: Path) -> Problem:
+        """A warning at a value that has its place and no words, and is not noted."""
+        return self._at(self.marks.value(path), path, "", "", "warning")
+
+    def _at(self, mark: model.Mark, path: Path, message: str, hint: str, severity: str) -> Problem:
         shown, lines = self._sheets[mark.file]
-        if (shown, mark.line) in self._broken:
-            return
         line = lines[mark.line - 1].rstrip("\r") if 0 < mark.line <= len(lines) else ""
-        self._problems.append(Problem(shown, mark.line, mark.column, message, hint, severity, where(path), line))
+        return Problem(shown, mark.line, mark.column, message, hint, severity, where(path), line)
 
     def written(self, path: Path) -> str:
         """The word that stands in the file where a value begins: ~, where the value is None."""

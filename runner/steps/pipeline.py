@@ -20,7 +20,7 @@ It hands on `run`, the other run's name.
 
 **Traps**
 
-- The pipeline is looked for in the folder of this file, then in the pipelines folder.
+- The pipeline is looked for in the folder of this file, then in the pipelines folder. `runner check` warns of one that is in neither.
 - Pipelines that start each other in a circle are refused, and so is a depth of more than ten.
 - A pipeline that runs several times a day needs `date: "<< ts >>"` or the like, so that it is known which run is meant.
 """

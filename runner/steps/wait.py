@@ -31,7 +31,7 @@ otherwise; then it fails, or with `soft: true` is skipped. `retries:` have no ef
 - `time`: `"06:00"` on the run's date, in its zone; `"+1d 06:00"` on the day after it; or a moment such as `<< data_interval_end >>`.
 - `run`: another pipeline, by the **date** of its run: that of this run, or `date:`, a day or a month (`2026-02`). Of a pipeline with several runs a day all of
   them must have ended well; `runs: last` asks only for the last. `step:` for one of its steps. `state: ended` takes any end. `if_failed: fail` does not wait for
-  somebody to repair it.
+  somebody to repair it. `runner check` warns of a pipeline, or a step of it, that is not there.
 
 **Exit codes.** None: it has no process. It succeeds when all is there, fails with what is missing as its reason, or is skipped.
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -93,6 +94,52 @@ def test_a_script_that_comes_later_counts_too(place):
     (place / "p" / "etl").mkdir()
     (place / "p" / "etl" / "load.sh").write_text("D=$(date +%F)\n")
     assert [problem.file for problem in look(place)[0].problems] == ["p/etl/load.sh"]
+
+
+@pytest.fixture
+def asking(place):
+    """A look at a folder in which one pipeline names others; said is what the look finds."""
+    (place / "p" / "good.yaml").write_text("steps:\n  - {id: a, bash: echo}\n")
+    (place / "p" / "sub" / "near.yaml").write_text(GOOD)
+
+    def said(*steps, paths=("p",), pipelines="p"):
+        (place / "p" / "asks.yaml").write_text("steps:\n" + "".join(f"  - id: s{n}\n    {step}\n" for n, step in enumerate(steps)))
+        site = SimpleNamespace(timezone="Asia/Seoul", logical_date="due", pipelines=str(place / pipelines))
+        reports = folder.check_paths([str(place / path) for path in paths], site, str(place / "cache.json"))
+        return [(problem.line, problem.column, problem.severity, problem.message, problem.hint) for report in reports if report.name == "asks" for problem in report.problems]
+
+    return said
+
+
+def test_another_pipeline_that_is_not_there_is_a_warning(place, asking):
+    where = str(place / "p")
+    steps = ("pipeline: nosuch", "pipeline: {name: goood}", "wait: {run: nosuch, step: x}", "wait: {run: good, step: nostep}", "wait: {run: near, step: b}")
+    other = "put its file there, or write the name of one that is there"
+    wanted = [
+        (3, 15, "warning", f"there is no pipeline 'nosuch' in {where}", other), (5, 22, "warning", f"there is no pipeline 'goood' in {where}", "did you mean good?"),
+        (7, 17, "warning", f"there is no pipeline 'nosuch' in {where}", other), (9, 29, "warning", "pipeline good has no step 'nostep'", "its steps are: a"),
+        (11, 29, "warning", "pipeline near has no step 'b'", "its steps are: a"),
+    ]
+    assert asking(*steps) == wanted and asking(*steps) == wanted  # from the cache too
+    assert asking(*steps, paths=("p/asks.yaml",)) == wanted
+
+
+def test_another_pipeline_that_is_there_is_none(place, asking):
+    (place / "p" / "faulty.yaml").write_text(BAD)
+    good = ("pipeline: good", "pipeline: near", "wait: {run: good, step: a}", "pipeline: << params.x >>", "wait: {run: good, step: << params.x >>}", "wait: {run: faulty, step: z}")
+    assert [one for one in asking(*good) if "params.x" not in one[3]] == []
+    assert [one for one in asking(*good, paths=("p/asks.yaml",)) if "params.x" not in one[3]] == []
+    assert asking("pipeline: nosuch", pipelines="elsewhere") == []
+
+
+def test_the_answer_changes_with_the_other_file_alone(place, asking):
+    asks = ("wait: {run: good, step: b}", "pipeline: late")
+    assert len(asking(*asks)) == 2
+    (place / "p" / "good.yaml").write_text("steps:\n  - {id: b, bash: echo}\n")
+    (place / "p" / "late.yml").write_text(GOOD)
+    assert asking(*asks, paths=("p/asks.yaml",)) == [] and asking(*asks) == []
+    (place / "p" / "late.yml").unlink()
+    assert len(asking(*asks)) == 1
 
 
 def test_messages_name_files_from_where_the_person_stands(place, monkeypatch):
