@@ -9,6 +9,7 @@ from typing import Dict, List, Tuple
 
 LANGUAGES = {".sh": "bash", ".ksh": "bash", ".bash": "bash", ".py": "python", ".sql": "sql", ".hql": "sql"}
 _MAX_FIRST = 256  # bytes of a first line
+_LONGEST = 4096  # a path that Linux takes
 _NAME = r"[\w-][\w./-]*\.(?:sh|ksh|bash|py|sql|hql)\b"
 _NAMED = re.compile(rf"(?<![\w./<>$}}-])(?:(?:\.{{1,2}}/)*|(?<![:)*~])~?/){_NAME}")
 _FRONT = r"(?:^|[;&|(])[ \t]*(?:(?:if|then|do|else|while|until|!|exec|nohup|time|sudo|env|nice|[A-Za-z_]\w*=[^\s;&|(]*)[ \t]+)*"
@@ -69,7 +70,8 @@ def _moved(folder: str, to: str) -> str:
 
 def _joined(folder: str, path: str) -> str:
     path = os.path.expanduser(path)
-    return os.path.normpath(os.path.join(folder, path)) if folder or os.path.isabs(path) else ""
+    whole = os.path.normpath(os.path.join(folder, path)) if folder or os.path.isabs(path) else ""
+    return whole if len(whole) <= _LONGEST else ""
 
 
 def language_of(file: str) -> str:
