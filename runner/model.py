@@ -228,6 +228,7 @@ class Pipeline:
     max_active_runs: int = 1
     max_active_steps: Optional[int] = None
     depends_on_past: bool = False
+    past_key: str = "depends_on_past"  # as the file has it: or Airflow's wait_for_downstream
     weight_rule: str = "absolute"  # absolute | downstream | upstream
     timeout: Optional[float] = None  # seconds for a whole run
     tell: Mapping[str, Tell] = field(default_factory=dict)  # event -> who is told of it

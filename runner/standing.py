@@ -41,7 +41,7 @@ def waits(app: Any, store, run: model.Run) -> str:
 
     now, spec = app.clock.now(), Definitions(store, app.site()).of(run)
     site = daemon.blocked or mounts.disk_reason(app.config.home, app.config.min_free)
-    return why_waits(run, spec, queue_facts(store, run, spec, now, site=site)) or "it is about to begin"
+    return why_waits(run, spec, queue_facts(store, run, spec, now, site=site, shown=True)) or "it is about to begin"
 
 
 def steps_wait(app: Any, store, run: model.Run, rows: Sequence[model.StepRun]) -> Dict[str, str]:

@@ -69,7 +69,7 @@ class Alerting:
             self._say(words)
 
     def _why(self, run: model.Run, spec: model.Pipeline, now: datetime, blocked: str) -> str:
-        return queue.why_waits(run, spec, engine.queue_facts(self._store, run, spec, now, site=blocked)) or ""
+        return queue.why_waits(run, spec, engine.queue_facts(self._store, run, spec, now, site=blocked, shown=True)) or ""
 
     def _see_summary(self, now: datetime) -> None:
         """Once a day, also later than its time when no daemon lived then."""

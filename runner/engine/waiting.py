@@ -166,15 +166,16 @@ class Waiting:
 
 def queue_facts(
     store: Store, run: model.Run, spec: model.Pipeline, now: datetime, *, active: Optional[List[str]] = None,
-    holds: Optional[Mapping[str, Mapping[str, str]]] = None, site: str = "",
+    holds: Optional[Mapping[str, Mapping[str, str]]] = None, site: str = "", shown: bool = False,
 ) -> queue.Facts:
-    """What stands around a waiting run, from the store; also for whoever shows why it waits."""
+    """What stands around a waiting run, from the store. `shown`: with what only people want to know, not the loop."""
     row = store.pipelines.get(run.pipeline)
     paused = f"paused by {row.paused_by}" + (f": {row.pause_reason}" if row.pause_reason else "") if row and row.paused_by else ""
     batch = store.pipelines.backfill(run.backfill) if run.backfill is not None else None
+    previous = store.run_before(run) if spec.depends_on_past else None
     return queue.Facts(
         now=now, active=[other.name for other in store.other_active_runs(run)] if active is None else active,
-        previous=store.run_before(run) if spec.depends_on_past else None, paused=paused,
+        previous=previous, cause=store.cause_before(run) if shown and previous is not None and previous.state == "queued" else None, paused=paused,
         held=(store.pipelines.holds() if holds is None else holds).get(run.pipeline, {}).get("", ""), site=site,
         backfill_active=store.pipelines.active_of_backfill(batch.id) if batch else 0, parallel=batch.parallel if batch else None,
     )

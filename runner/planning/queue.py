@@ -19,6 +19,7 @@ class Facts:
     now: datetime
     active: Sequence[str] = ()  # names of its pipeline's runs that run now
     previous: Optional[model.Run] = None  # the run of the date before, missed ones left aside
+    cause: Optional[model.Run] = None  # when that one waits too: the first of those before it that does not, or that waits for something else
     paused: str = ""  # by whom and why its schedule is paused
     held: str = ""  # by whom and why the pipeline is held
     site: str = ""  # why nothing new may begin at all: a full disk, a clock that jumped
@@ -41,5 +42,10 @@ def why_waits(run: model.Run, pipeline: model.Pipeline, facts: Facts) -> str:
     if facts.parallel is not None and facts.backfill_active >= facts.parallel:
         return f"backfill {run.backfill} runs {facts.parallel} at a time"
     if pipeline.depends_on_past and facts.previous is not None and facts.previous.state != "success":
-        return f"depends_on_past: {facts.previous.name} is {facts.previous.state}"
+        return f"{pipeline.past_key}: {facts.previous.name} is {facts.previous.state}" + _behind(facts.previous, facts.cause)
     return ""
+
+
+def _behind(previous: model.Run, cause: Optional[model.Run]) -> str:
+    """Where to look: after a month's backfill the run before is only the neighbour."""
+    return f", behind {cause.name}, which is {cause.state}" if cause is not None and cause.id != previous.id else ""

@@ -33,6 +33,7 @@ def pipeline(data: Mapping[str, Any], loaded, params: Mapping[str, model.Param],
         catchup=_CATCHUP.get(catchup, catchup), catchup_limit=data.get("catchup_limit"),
         max_active_runs=data.get("max_active_runs", 1), max_active_steps=data.get("max_active_steps"),
         depends_on_past=data.get("depends_on_past", False) or data.get("wait_for_downstream", False),
+        past_key="depends_on_past" if data.get("depends_on_past") or not data.get("wait_for_downstream") else "wait_for_downstream",
         weight_rule=data.get("weight_rule", "absolute"), timeout=_seconds(data, "timeout"), params=dict(params),
         env=texts(data.get("env")), warnings=warnings, tell=tell(data), deadline=deadline(data.get("deadline")),
     )

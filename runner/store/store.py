@@ -262,6 +262,15 @@ class Store:
         row = self.db.one("run_before", pipeline=run.pipeline, due_at=to_text(run.date.due))
         return _run(row) if row else None
 
+    def cause_before(self, run: model.Run) -> Optional[model.Run]:
+        """Of the runs that wait before this one, date behind date, what they wait for: the nearest that has begun and is no
+        success, else the first of them."""
+        values = {"pipeline": run.pipeline, "due_at": to_text(run.date.due)}
+        begun = self.db.one("begun_before", **values)
+        if begun is None or begun["state"] == "success":
+            begun = self.db.one("first_waiting_before", after=begun["due_at"] if begun else "", **values)
+        return _run(begun) if begun else None
+
     def last_success_before(self, pipeline: str, due: datetime) -> Optional[model.Run]:
         row = self.db.one("last_success_before", pipeline=pipeline, due_at=to_text(due))
         return _run(row) if row else None

@@ -423,9 +423,11 @@ def test_a_date_waits_for_the_success_of_the_one_before(house):
     house("trigger", "mart", "--date", day(1), "--wait", code=1)
     house("trigger", "mart", "--date", day(2))
     assert f"depends_on_past: mart@{day(1)} is failed" in house.json("status", f"mart@{day(2)}")["waits"]
+    house("trigger", "mart", "--date", day(3))
+    assert f"mart@{day(2)} is queued, behind mart@{day(1)}, which is failed" in house("runs", "mart").stdout
     (house.folder / "mended").touch()
     house("rerun", f"mart@{day(1)}", "--failed")
-    house.wait_state(f"mart@{day(2)}", "success")
+    house.wait_state(f"mart@{day(3)}", "success")
     house.check_promises(once=False)
 
 

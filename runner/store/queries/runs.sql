@@ -58,6 +58,15 @@ SELECT * FROM runs WHERE pipeline = :pipeline AND state = 'success' AND due_at <
 -- name: run_before
 SELECT * FROM runs WHERE pipeline = :pipeline AND state <> 'missed' AND due_at < :due_at ORDER BY due_at DESC, number DESC LIMIT 1
 
+-- name: begun_before
+SELECT * FROM runs AS found WHERE pipeline = :pipeline AND state NOT IN ('missed', 'queued') AND due_at < :due_at
+AND NOT EXISTS (SELECT 1 FROM runs AS later WHERE later.pipeline = found.pipeline AND later.due_at = found.due_at AND later.number > found.number
+                AND later.state <> 'missed')
+ORDER BY due_at DESC, number DESC LIMIT 1
+
+-- name: first_waiting_before
+SELECT * FROM runs WHERE pipeline = :pipeline AND state = 'queued' AND due_at > :after AND due_at < :due_at ORDER BY due_at, number DESC LIMIT 1
+
 -- name: active_runs_of
 SELECT * FROM runs WHERE pipeline = :pipeline AND state = 'running' AND id <> :id
 
