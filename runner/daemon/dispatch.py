@@ -198,7 +198,8 @@ def _reason(row: model.PipelineRow, spec: model.Pipeline, paused: bool) -> str:
         return f"paused by {row.paused_by}" + (f": {row.pause_reason}" if row.pause_reason else "")
     if paused:
         return f"paused until {row.paused_at:%Y-%m-%d %H:%M} UTC"
-    return f"no daemon started it at that time (catchup: {spec.catchup})"
+    limit = f", catchup_limit: {spec.catchup_limit}" if spec.catchup == "all" and spec.catchup_limit is not None else ""
+    return f"no daemon started it at that time (catchup: {spec.catchup}{limit})"
 
 
 def _words(error: Exception) -> str:
