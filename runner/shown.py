@@ -38,6 +38,11 @@ def moment(value: Optional[datetime], zone) -> str:
     return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") if value else ""
 
 
+def minute(value: datetime, zone) -> str:
+    """The same in a sentence, without seconds and with its clock: 2026-11-20 01:00 KST."""
+    return f"{value.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+
+
 def size(count: int) -> str:
     """900 B, 12.3 kB, 4.5 GB."""
     amount = float(count)

@@ -9,6 +9,7 @@ from runner.acts.named import check_steps, known
 from runner.acts.preview import Preview
 from runner.acts.who import Who, command, record
 from runner.errors import Conflict, RunnerError
+from runner.shown import minute
 from runner.store import Store
 
 
@@ -36,7 +37,7 @@ class Pause:
     def refusal(self, store: Store, name: str) -> Any:
         row = store.pipelines.get(name)
         if row and row.paused_by:
-            since = f"{name} is paused by {row.paused_by} since {row.paused_at:%Y-%m-%d %H:%M} UTC" + (f": {row.pause_reason}" if row.pause_reason else "")
+            since = f"{name} is paused by {row.paused_by} since {minute(row.paused_at, store.zone)}" + (f": {row.pause_reason}" if row.pause_reason else "")
             return Conflict(since, f"type: runner unpause {name}")
         return None
 
@@ -45,7 +46,7 @@ class Pause:
 
     def warnings(self, app: Any, store: Store, name: str) -> List[str]:
         row = store.pipelines.get(name)
-        first = [f"the run of {row.next_due.astimezone(app.clock.now().tzinfo):%Y-%m-%d %H:%M %Z} is the first that does not begin"] if row and row.next_due else []
+        first = [f"the run of {minute(row.next_due, store.zone)} is the first that does not begin"] if row and row.next_due else []
         return [*first, "what runs or waits goes on; runs made by hand are not stopped"]
 
 

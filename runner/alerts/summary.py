@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from runner import ownership
 from runner.alerts.message import Message, Place, clean
 from runner.config import Config
+from runner.shown import minute
 
 SPAN = timedelta(days=1)
 LISTED = 30  # lines of one kind
@@ -104,7 +105,7 @@ def troubles(store, now: datetime) -> List[str]:
         if name != "bash" and last.outcome != "sent":
             count = waiting.get(name, (0, None))[0]
             more = "".join([f"; {count} wait" if count else "", f"; {given_up[name]} given up" if name in given_up else ""])
-            out.append(f"channel {name} fails since {last.at:%Y-%m-%d %H:%M} UTC: {last.detail.partition('; ')[0]}{more}")
+            out.append(f"channel {name} fails since {minute(last.at, store.zone)}: {last.detail.partition('; ')[0]}{more}")
         elif name in given_up:
             out.append(f"{'hooks' if name == 'bash' else f'channel {name}'}: {given_up[name]} failed within a day")
     return out

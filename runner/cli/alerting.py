@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any, Dict
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -47,7 +48,7 @@ def list_(app: App, as_json):
     if not book.channels:
         app.say(f"no channels: write {channels.path_of(app.config.home)} (mode 600); docs/alerts.md shows how")
         return
-    rows = [[name, each.kind, each.target, _last(last.get(name)), str(waiting.get(name, (0,))[0])] for name, each in book.channels.items()]
+    rows = [[name, each.kind, each.target, _last(last.get(name), ZoneInfo(app.config.timezone)), str(waiting.get(name, (0,))[0])] for name, each in book.channels.items()]
     for line in table.columns(["CHANNEL", "KIND", "TO", "LAST", "WAITING"], rows):
         app.out(line)
     for event, names in book.default.items():
@@ -58,8 +59,8 @@ def list_(app: App, as_json):
         app.out(f"{waiting[name][0]} wait for {name}, which is no channel: add it, or they are given up after a day")
 
 
-def _last(delivery) -> str:
-    return f"{delivery.outcome} {delivery.at:%Y-%m-%d %H:%M} UTC" if delivery else "never"
+def _last(delivery, zone) -> str:
+    return f"{delivery.outcome} {table.minute(delivery.at, zone)}" if delivery else "never"
 
 
 @alert.command()
@@ -117,13 +118,14 @@ def log(app: App, channel, limit, as_json):
         left = {name: {"alerts": count, "since": since} for name, (count, since) in waiting.items()}
         app.out_json({"deliveries": [each._asdict() for each in found], "waiting": left})
         return
-    rows = [[f"{each.at:%Y-%m-%d %H:%M:%S}Z", each.channel, each.outcome, str(each.alerts), each.subject, each.detail] for each in found]
+    zone = ZoneInfo(app.config.timezone)
+    rows = [[table.moment(each.at, zone), each.channel, each.outcome, str(each.alerts), each.subject, each.detail] for each in found]
     for line in table.columns(["AT", "CHANNEL", "OUTCOME", "ALERTS", "SUBJECT", "WHAT HAPPENED"], rows):
         app.out(line)
     if not found:
         app.say("nothing was sent yet")
     for name, (count, since) in waiting.items():
-        app.say(f"{count} wait for {name} since {since:%Y-%m-%d %H:%M:%S} UTC")
+        app.say(f"{count} wait for {name} since {table.minute(since, zone)}")
 
 
 @alert.command()

@@ -47,7 +47,7 @@ class App:
                 f"made {self.config.home} (timezone {self.config.timezone}, from {self.config.origin['timezone']}; "
                 f"change it in settings.yaml)"
             )
-        return Store(self.config.database, self.config.durability, create=create)
+        return Store(self.config.database, self.config.durability, create=create, timezone=self.config.timezone)
 
     def store_if_any(self):
         """The store, or None when nothing ever ran here."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from datetime import timezone
+from datetime import datetime
 from typing import Any, Mapping
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -13,6 +14,7 @@ from runner import daemonlock
 from runner.cli.app import App
 from runner.config import DEFAULT_LISTEN
 from runner.errors import Conflict, NotFound, UsageError
+from runner.shown import minute
 
 WAIT_SECONDS = 0.1
 
@@ -104,11 +106,12 @@ def show_health(app: App, found: Mapping[str, Any], as_json: bool) -> int:
     if as_json:
         app.out_json(found)
         return worst
-    words = "; ".join(each["text"] for each in sorted(found["findings"], key=lambda each: -STATES.index(each["level"]))) or _all_well(found)
+    words = "; ".join(each["text"] for each in sorted(found["findings"], key=lambda each: -STATES.index(each["level"]))) or _all_well(app, found)
     app.out(f"RUNNER {found['state']} - {words} | running={found['running']} queued={found['queued']} failed={len(found['failed'])} free={found['free']}B")
     return worst
 
 
-def _all_well(found: Mapping[str, Any]) -> str:
-    due = found["next_due"]
-    return f"daemon pid {found['daemon']['pid']} since {found['daemon']['since']}" + (f", next due {due.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC" if due else "")
+def _all_well(app: App, found: Mapping[str, Any]) -> str:
+    zone, due = ZoneInfo(app.config.timezone), found["next_due"]
+    since = minute(datetime.fromisoformat(found["daemon"]["since"].replace("Z", "+00:00")), zone)
+    return f"daemon pid {found['daemon']['pid']} since {since}" + (f", next due {minute(due, zone)}" if due else "")

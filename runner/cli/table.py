@@ -9,7 +9,7 @@ from typing import List, Optional, Sequence
 
 import click
 
-from runner.shown import STATE_SIGNS, duration, elapsed, moment, size  # noqa: F401 - they belong to the words of a table
+from runner.shown import STATE_SIGNS, duration, elapsed, minute, moment, size  # noqa: F401 - they belong to the words of a table
 
 STATE_COLORS = {
     "success": "green", "failed": "red", "upstream_failed": "yellow", "skipped": "magenta", "running": "cyan",

@@ -9,12 +9,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from zoneinfo import ZoneInfo
 
 from runner import acts, faults, model, params, schedule
 from runner.clock import UTC
 from runner.daemon.catalogue import next_due, with_since
 from runner.definitions import Definitions
 from runner.errors import Conflict, EnvironmentFault
+from runner.shown import minute
 from runner.store import Store
 
 BATCH = 200  # pipelines in one transaction: between two, the first of their runs begin
@@ -111,7 +113,7 @@ class Dispatch:
             run, missed, more = split(found, row.cursor, until, spec.catchup, spec.catchup_limit, paused)
             missed, run = missed[:ROWS], run[: max(ROWS - len(missed), 0)]  # the rest when it comes again
             values = params.resolve(spec, (), self._environ)
-            earlier = f"; so were all since {row.cursor:%Y-%m-%d %H:%M} UTC" if more else ""
+            earlier = f"; so were all since {minute(row.cursor, ZoneInfo(spec.timezone))}" if more else ""
             last = next(reversed([*missed, *run]), until)  # no max(): in a repeated hour the wall clocks mislead it
             return Due(row, spec, values, run, missed, _reason(row, spec, paused), earlier, schedule.next_due(found, last))
         except Exception as error:  # noqa: BLE001 - see above
@@ -197,7 +199,7 @@ def _reason(row: model.PipelineRow, spec: model.Pipeline, paused: bool) -> str:
     if row.paused_by:
         return f"paused by {row.paused_by}" + (f": {row.pause_reason}" if row.pause_reason else "")
     if paused:
-        return f"paused until {row.paused_at:%Y-%m-%d %H:%M} UTC"
+        return f"paused until {minute(row.paused_at, ZoneInfo(spec.timezone))}"
     limit = f", catchup_limit: {spec.catchup_limit}" if spec.catchup == "all" and spec.catchup_limit is not None else ""
     return f"no daemon started it at that time (catchup: {spec.catchup}{limit})"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Optional
+
+from runner.shown import minute
 
 JUMP = timedelta(days=1)  # a clock that goes forward by more is more likely wrong than right (semantics D24)
 STEP = timedelta(seconds=2)  # a smaller difference is drift
@@ -12,14 +14,15 @@ STEP = timedelta(seconds=2)  # a smaller difference is drift
 class ClockGuard:
     """Compares the wall clock with the time since boot, and says why to hold when it went off by more than a day."""
 
-    def __init__(self, now: datetime, tick: float, known: Optional[datetime] = None):
-        """`known`: a moment that has certainly passed; a clock far behind it lost its battery."""
+    def __init__(self, now: datetime, tick: float, known: Optional[datetime] = None, zone: tzinfo = timezone.utc):
+        """`known`: a moment that has certainly passed; a clock far behind it lost its battery. `zone`: in which it is told."""
+        self._zone = zone
         self._good = self._last = self._offset(now, tick)  # what wall clock minus time since boot should be, and was
         self._floor = False  # the clock may be ahead of _good by any time
         self.reason = ""
         if known is not None and known - now > JUMP:
             self._good, self._floor = self._offset(known, tick), True
-            self.reason = f"the clock says {now:%Y-%m-%d %H:%M} UTC, but runs of {known:%Y-%m-%d %H:%M} UTC were made already: {_REMEDY}"
+            self.reason = f"the clock says {minute(now, zone)}, but runs of {minute(known, zone)} were made already: {_REMEDY}"
 
     @staticmethod
     def _offset(now: datetime, tick: float) -> float:
@@ -33,7 +36,7 @@ class ClockGuard:
         if off > JUMP and not self._floor or off < -JUMP:
             if not self.reason or abs(step) > STEP:
                 way = "ahead" if off > JUMP else "back"
-                self.reason = f"the clock jumped {_days(off)} {way}, to {now:%Y-%m-%d %H:%M} UTC: {_REMEDY}"
+                self.reason = f"the clock jumped {_days(off)} {way}, to {minute(now, self._zone)}: {_REMEDY}"
         else:  # all is well, or it was put right
             self._good, self._floor, self.reason = offset, False, ""
         return step if abs(step) > STEP else None

@@ -14,6 +14,7 @@ import threading
 import traceback
 from datetime import datetime
 from typing import Any, Callable, List, MutableMapping, Optional, Tuple
+from zoneinfo import ZoneInfo
 
 from runner import __version__, faults, ownership
 from runner.clock import Clock
@@ -113,7 +114,7 @@ class Daemon:
                 if code is not None:
                     return code
                 config = self._reloaded(config)
-                guard = ClockGuard(self._clock.now(), self._clock.monotonic())  # who asks for it says that the clock is right
+                guard = ClockGuard(self._clock.now(), self._clock.monotonic(), zone=ZoneInfo(config.timezone))  # who asks for it says that the clock is right
             except EnvironmentFault as error:
                 if not began:
                     raise
@@ -171,7 +172,7 @@ class _Life:
     def begin(self) -> None:
         config, clock = self._config, self._clock
         site = Site(config.timezone, config.logical_date, frozenset(config.pools))
-        self._store = self._open(Store(config.database, config.durability, create=True))
+        self._store = self._open(Store(config.database, config.durability, create=True, timezone=config.timezone))
         self._executor = self._open(LocalExecutor(clock))
         definitions = Definitions(self._store, site, config.pipelines, watched=True)
         self._alerting = Alerting(config, self._environ, self._store, definitions, self._log.warning)
@@ -185,7 +186,7 @@ class _Life:
             self._executor.watch(self._watch.fd)
         self._catalogue = Catalogue(self._store, config.pipelines, site, clock, self._log.info, definitions, self._log.warning)
         self._dispatch = Dispatch(self._store, definitions, self._environ, self._log.info, self._log.warning)
-        self.guard = self.guard or ClockGuard(clock.now(), clock.monotonic(), self._store.pipelines.latest_cursor())
+        self.guard = self.guard or ClockGuard(clock.now(), clock.monotonic(), self._store.pipelines.latest_cursor(), self._store.zone)
         self._chores = Chores(config, self._environ, clock, self._log.warning)
         self._watchdog = Watchdog()
         self._timer = self._open(Timer(lambda: ownership.ring(config.engines_folder, self._engine.owner.id)))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Dict, List, Optional
+from zoneinfo import ZoneInfo
 
 from runner import model
 from runner.clock import from_text, to_text
+from runner.shown import minute
 from runner.store.db import Database
 
 
 class Pipelines:
     """Part of a Store; shares its connection and its transactions."""
 
-    def __init__(self, db: Database):
-        self._db = db
+    def __init__(self, db: Database, zone: ZoneInfo):
+        self._db, self._zone = db, zone
 
     def all(self) -> List[model.PipelineRow]:
         """By name; also those whose file is gone."""
@@ -69,7 +71,7 @@ class Pipelines:
         """Pipeline -> step -> "held by ME since ...: REASON"."""
         out: Dict[str, Dict[str, str]] = {}
         for row in self._db.all("holds"):
-            words = f"held by {row['actor']} since {row['at'][:16].replace('T', ' ')} UTC" + (f": {row['reason']}" if row["reason"] else "")
+            words = f"held by {row['actor']} since {minute(from_text(row['at']), self._zone)}" + (f": {row['reason']}" if row["reason"] else "")
             out.setdefault(row["pipeline"], {})[row["step"]] = words
         return out
 

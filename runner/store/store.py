@@ -12,6 +12,7 @@ import os
 import sqlite3
 from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from zoneinfo import ZoneInfo
 
 from runner import model
 from runner.clock import from_text, to_text
@@ -41,10 +42,12 @@ _COLUMNS = frozenset({"started_at", "ended_at", "retry_at", "tries", "outputs", 
 class Store:
     """The state of one RUNNER_HOME. One thread uses one Store."""
 
-    def __init__(self, path: str, durability: str = "full", create: bool = True):
+    def __init__(self, path: str, durability: str = "full", create: bool = True, timezone: str = "UTC"):
+        """`timezone`: of the site, for the moments in what is told to people."""
         self.db = Database(path, durability, create)
         self._home = os.path.dirname(path)
-        self.pipelines = Pipelines(self.db)
+        self.zone = ZoneInfo(timezone)
+        self.pipelines = Pipelines(self.db, self.zone)
         self.housekeeping = Housekeeping(self.db)
         self.alerts = Alerts(self.db)
         self.pages = Pages(self.db)

@@ -51,14 +51,14 @@ class Desk:
         """This thread's store. Raises EnvironmentFault when there is none yet, or its version is another."""
         store = getattr(self._own, "store", None)
         if store is None:
-            store = Store(self.config.database, self.config.durability, create=False)
+            store = Store(self.config.database, self.config.durability, create=False, timezone=self.config.timezone)
             store.db.only_read()
             self._own.store = store
         return store
 
     def acting_store(self) -> Store:
         """A store that writes, for one act; its caller closes it."""
-        return Store(self.config.database, self.config.durability, create=False)
+        return Store(self.config.database, self.config.durability, create=False, timezone=self.config.timezone)
 
     def definitions(self) -> Definitions:
         """The pipelines as runs have them, parsed."""

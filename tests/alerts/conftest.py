@@ -13,8 +13,17 @@ from runner import config as config_module
 from runner.alerts.sender import Sender
 from runner.definitions import Definitions
 from runner.spec.check import Site, load_text
+from runner.store import Store
 from tests.conftest import FakeClock
 from tests.webserver import Quiet, WebServer
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Of a site in Seoul."""
+    opened = Store(str(tmp_path / "runner.db"), timezone="Asia/Seoul")
+    yield opened
+    opened.close()
 
 
 class _Hook(Quiet):

@@ -73,7 +73,7 @@ def test_everything_that_is_not_well_is_listed(past):
     for words in ("failed: 1\n  bad@", "failed: load", "not started: 1\n  고객@", "paused by kim", "stopped by a person: 1\n  gone@",
                   "late: 1\n  slow@",
                   "step a: deadline 2026-02-28 20:50 KST", "paused: 1\n  audit: by kim since 2026-02-28: quarter end", "odd: line 3: unknown key 'x'",
-                  "channel ops fails since 2026-02-28 14:50 UTC: mail:25 refuses the connection"):
+                  "channel ops fails since 2026-02-28 23:50 KST: mail:25 refuses the connection"):
         assert words in found.text, words
     assert found.subject.startswith("[runner] SUMMARY 2026-02-28 db01: 2 done, 1 failed, 1 late, 1 not started, 1 stopped by a person, ")
     assert "old@" not in found.text
@@ -118,9 +118,9 @@ def test_channels_that_do_not_deliver_are_known_until_they_do(past):
         return summary.troubles(store, now)
 
     assert logged("ops", "sent") == []
-    assert logged("ops", "failed") == ["channel ops fails since 2026-02-28 14:50 UTC: why"]
+    assert logged("ops", "failed") == ["channel ops fails since 2026-02-28 23:50 KST: why"]
     past.home.add("k1", "ops")
-    assert summary.troubles(store, now) == ["channel ops fails since 2026-02-28 14:50 UTC: why; 1 wait"]
+    assert summary.troubles(store, now) == ["channel ops fails since 2026-02-28 23:50 KST: why; 1 wait"]
     assert logged("ops", "sent") == []
     past.home.add("k2", "bash")
     store.alerts.end(store.alerts.due("bash", now), "given_up", now)

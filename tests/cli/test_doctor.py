@@ -61,7 +61,7 @@ def test_an_interrupted_run_is_named_with_what_to_type(call, healthy, store, clo
 
 
 @pytest.mark.parametrize("change, level, words", [
-    ({}, "ok", "pid "), ({"blocked": "the clock jumped"}, "FAIL", "lets nothing begin"), ({"beat": 0.0}, "FAIL", "hangs"), ({"version": "0.0.1"}, "WARN", "is of runner 0.0.1"),
+    ({}, "ok", "pid 1, since 2026-02-28 09:00 KST"), ({"blocked": "the clock jumped"}, "FAIL", "lets nothing begin"), ({"beat": 0.0}, "FAIL", "hangs"), ({"version": "0.0.1"}, "WARN", "is of runner 0.0.1"),
 ])
 def test_the_daemon_as_it_is(call, healthy, store, app, monkeypatch, change, level, words):
     alive = dataclasses.replace(daemonlock.Daemon(1, "", "2026-02-28T00:00:00Z", __version__, app.clock.now().timestamp()), **change)

@@ -231,6 +231,12 @@ def test_unpausing_while_no_daemon_lives_runs_nothing_from_before(stage, catchup
     assert {run.reason for run in stage.runs("mart")[:3]} == {"paused until 2026-03-01 03:30 UTC"}
 
 
+def test_what_a_person_reads_of_a_missed_run_is_by_the_clock_of_its_pipeline(stage):
+    stage.pipeline("mart", MINUTELY, "timezone: Asia/Seoul")
+    stage.at("2026-03-03 00:00").work()
+    assert stage.runs("mart")[0].reason.endswith("; so were all since 2026-03-01 09:00 KST")
+
+
 def test_a_paused_outage_runs_nothing(stage):
     stage.pipeline("mart", DAILY, "catchup: all")
     pause(stage, "mart", "kim")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -69,6 +70,14 @@ def test_a_jump_of_more_than_a_day_holds_until_it_is_put_right(by, words):
     assert machine.guard.reason == words + "nothing new begins until it is put right; if it is right, type: runner daemon reload"
     assert machine.passes(HOUR) is None and machine.guard.reason.startswith(words), "time alone does not make it right"
     assert machine.is_set(-by) == -by and machine.guard.reason == ""
+
+
+def test_a_jump_is_told_by_the_clock_of_the_site():
+    now, seoul = datetime(2026, 3, 1, 12, tzinfo=timezone.utc), ZoneInfo("Asia/Seoul")
+    guard = ClockGuard(now, 0.0, zone=seoul)
+    guard.look(now + 2 * DAY, 0.0)
+    assert guard.reason.startswith("the clock jumped 2 days ahead, to 2026-03-03 21:00 KST: ")
+    assert ClockGuard(now, 0.0, now + 2 * DAY, seoul).reason.startswith("the clock says 2026-03-01 21:00 KST, but runs of 2026-03-03 21:00 KST were")
 
 
 def test_a_jump_that_is_put_right_but_for_hours_goes_on():

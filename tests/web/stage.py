@@ -47,7 +47,7 @@ class Web:
         self.config = config.load(self.environ)
         config.ensure_home(self.config)
         self.clock = FakeClock()
-        self.store = Store(self.config.database, "normal")
+        self.store = Store(self.config.database, "normal", timezone=self.config.timezone)
         self.site = Site("Asia/Seoul")
         self.definitions = Definitions(self.store, self.site)
         self.said = []

@@ -47,7 +47,7 @@ def test_paused_held_and_faulty_say_why(mart):
     mart.store.pipelines.hold("still", "", "lee", mart.clock.now(), "disk work")
     found = entries(mart)
     assert found["mart"]["paused"]["by"] == "kim" and found["mart"]["paused"]["reason"] == "month end"
-    assert "held by lee" in found["still"]["held"] and "bsh" in found["bad"]["problem"]
+    assert "held by lee since 2026-02-28 23:50 KST: disk work" == found["still"]["held"] and "bsh" in found["bad"]["problem"]
     text = mart.text("/pipelines")
     assert "paused by kim" in text and "disk work" in text and "unknown key &#39;bsh&#39;" in text
     assert mart.json("/pipelines.json")["counts"] == {"failed": 0, "running": 0, "waiting": 0, "paused": 2, "faulty": 1}
