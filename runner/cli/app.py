@@ -33,8 +33,15 @@ class App:
         return self.load_config()
 
     def load_config(self) -> Config:
-        """The settings as they are now."""
-        return config_module.load(self.environ, self._home, self._pipelines)
+        """The settings as they are now. Raises EnvironmentFault, also for a time zone that is none: every date hangs on it."""
+        found = config_module.load(self.environ, self._home, self._pipelines)
+        if not _is_place(found.timezone):
+            from runner.schedule import zones  # here: a name that is good pays nothing for it
+
+            fault = zones.check_timezone(found.timezone)
+            if fault and fault.severity == "error":
+                raise EnvironmentFault(f"{found.origin['timezone']}: timezone: {fault.message}", fault.hint)
+        return found
 
     # -- state
 
@@ -119,6 +126,16 @@ class App:
 
     def color(self, stream) -> bool:
         return stream.isatty() and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
+
+
+def _is_place(name: str) -> bool:
+    """Whether it is a zone beyond doubt, by the cheapest look; False asks for a closer one."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        return name[:1].isupper() and bool(ZoneInfo(name)) and "/" in name
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def _json_default(value: Any) -> str:

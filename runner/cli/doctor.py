@@ -8,8 +8,9 @@ import shutil
 import stat
 import subprocess
 import sys
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -184,7 +185,7 @@ def _zone_version(folder: str) -> str:
 
 def _clock(app: App) -> Iterator[Finding]:
     now = app.clock.now()
-    text = f"{now.astimezone(_zone(app)):%Y-%m-%d %H:%M:%S %Z}"
+    text = f"{now:%Y-%m-%d %H:%M:%S} UTC"
     if not SANE_YEARS[0] <= now.year <= SANE_YEARS[1]:
         yield Finding(FAIL, "clock", f"{text}: that year cannot be", "set the clock: date -s, hwclock --systohc")
         return
@@ -270,22 +271,12 @@ def _apart(app: App) -> Iterator[Finding]:
         yield Finding(FAIL, "site files", f"secrets_command: {command[0]} is not to be found", "correct it in settings.yaml")
 
 
-def _zone(app: App) -> tzinfo:
-    """The site's; UTC when its name is wrong, which another line says."""
-    from zoneinfo import ZoneInfo
-
-    from runner.schedule import zones
-
-    fault = zones.check_timezone(app.config.timezone)
-    return ZoneInfo("UTC") if fault and fault.severity == "error" else ZoneInfo(app.config.timezone)
-
-
 def _zone_set(app: App) -> Iterator[Finding]:
     from runner.schedule import zones
 
-    fault = zones.check_timezone(app.config.timezone)
+    fault = zones.check_timezone(app.config.timezone)  # one that is none was refused with the other settings
     if fault:
-        yield Finding(FAIL if fault.severity == "error" else WARN, "timezone", fault.message, fault.hint)
+        yield Finding(WARN, "timezone", fault.message, fault.hint)
 
 
 def _permissions(app: App) -> Iterator[Finding]:
@@ -401,7 +392,7 @@ def _daemon(app: App) -> Iterator[Finding]:
     elif alive.version != __version__:
         yield Finding(WARN, "daemon", f"pid {alive.pid} is of runner {alive.version}, this is {__version__}", "restart it; its steps go on: runner daemon stop; runner daemon")
     else:
-        yield Finding(OK, "daemon", f"pid {alive.pid}, since {table.minute(datetime.fromisoformat(alive.since.replace('Z', '+00:00')), _zone(app))}")
+        yield Finding(OK, "daemon", f"pid {alive.pid}, since {table.minute(datetime.fromisoformat(alive.since.replace('Z', '+00:00')), ZoneInfo(app.config.timezone))}")
     for row in rows:
         if row.broken:
             yield Finding(FAIL, "daemon", f"pipeline {row.name}: {row.broken}", f"mend its schedule: {row.path}")

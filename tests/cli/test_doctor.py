@@ -14,6 +14,7 @@ from runner.cli import doctor as module
 from runner.cli.app import App
 from runner.cli.checking import check
 from runner.cli.doctor import doctor
+from runner.errors import EnvironmentFault
 from tests.conftest import add_run, make_pipeline, make_step
 
 
@@ -107,7 +108,23 @@ def test_settings_that_cannot_be_read_end_the_look_with_3(capsys, tmp_path):
     broken = App({"RUNNER_HOME": str(tmp_path), "PATH": os.environ["PATH"]}, None, None)
     assert doctor.main([], obj=broken, standalone_mode=False) == 3
     out = capsys.readouterr().out
-    assert "settings.yaml:1:1" in out and "did you mean slots?" in out
+    assert "settings.yaml:1:1" in out and "did you mean slots?" in out and out.count("FAIL") == 1
+
+
+@pytest.mark.parametrize("environ, text, place, hint", [
+    ({}, "timezone: Asia/Seuol\n", "settings.yaml", "did you mean Asia/Seoul?"), ({}, "timezone: KST\n", "settings.yaml", "write Asia/Seoul"),
+    ({}, "timezone: localtime\n", "settings.yaml", "write a place"), ({"RUNNER_TIMEZONE": "Moon/Base"}, "", "RUNNER_TIMEZONE", "write a place"),
+])
+def test_a_time_zone_that_is_none_is_refused_where_it_was_set_and_not_at_every_pipeline(tmp_path, environ, text, place, hint):
+    (tmp_path / "settings.yaml").write_text(text)
+    with pytest.raises(EnvironmentFault, match=f"{place}: timezone: '.*' is not a time zone") as error:
+        App({"RUNNER_HOME": str(tmp_path), **environ}, None, None).config
+    assert error.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize("name", ["Asia/Seoul", "UTC", "EST", "Etc/GMT+9"])
+def test_a_good_time_zone_is_taken(tmp_path, name):
+    assert App({"RUNNER_HOME": str(tmp_path), "RUNNER_TIMEZONE": name}, None, None).config.timezone == name
 
 
 @pytest.mark.parametrize("free, level", [(50 * 10**6, "FAIL"), (500 * 10**6, "warn"), (50 * 10**9, "ok")])
