@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field, fields
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from runner.errors import EnvironmentFault
 
@@ -79,18 +79,20 @@ _CHOICES = {"logical_date": ("due", "interval_start"), "durability": ("full", "n
 def load(environ: Mapping[str, str], home: Optional[str] = None, pipelines: Optional[str] = None) -> Config:
     """The settings in force. `home` and `pipelines` come from the command line and win.
 
-    Raises EnvironmentFault when settings.yaml cannot be read or holds nonsense, with the file and the line.
+    Raises EnvironmentFault when settings.yaml cannot be read or holds nonsense, with all of it, each with the file and the line.
     """
     home = os.path.abspath(os.path.expanduser(home or environ.get("RUNNER_HOME") or _default_home(environ)))
     path = os.path.join(home, SETTINGS_FILE)
     values: Dict[str, str] = {}
     origin: Dict[str, str] = {}
-    for name, value in _read_file(path).items():
-        values[name], origin[name] = value, path
+    places: Dict[str, str] = {}  # as `origin`, with the line
+    faults: List[EnvironmentFault] = []
+    for name, (value, number) in _read_file(path, faults).items():
+        values[name], origin[name], places[name] = value, path, f"{path}:{number}:1"
     for name in SETTINGS:
         variable = _variable(name, in_step(environ))
         if environ.get(variable):
-            values[name], origin[name] = environ[variable], variable
+            values[name], origin[name], places[name] = environ[variable], variable, variable
     if pipelines:
         values["pipelines"], origin["pipelines"] = pipelines, "--pipelines"
     if "timezone" not in values:
@@ -99,7 +101,34 @@ def load(environ: Mapping[str, str], home: Optional[str] = None, pipelines: Opti
     values["pipelines"] = folder if os.path.isabs(folder) else os.path.abspath(
         os.path.join(os.getcwd() if origin.get("pipelines") == "--pipelines" else home, folder)
     )
-    return Config(home=home, origin=origin, **_typed(values, origin, home))
+    typed = _typed(values, {**origin, **places}, home, faults)
+    if faults:
+        raise _told(faults + _zone_fault(values, places))
+    return Config(home=home, origin=origin, **typed)
+
+
+def _told(faults: Sequence[EnvironmentFault]) -> EnvironmentFault:
+    """All of them as one, each with its remedy below it."""
+    *before, last = faults
+    lines = [fault.message + (f"\n  {fault.hint}" if fault.hint else "") for fault in before]
+    return EnvironmentFault("\n".join([*lines, last.message]), last.hint)
+
+
+def _zone_fault(values: Mapping[str, object], places: Mapping[str, str]) -> List[EnvironmentFault]:
+    """A zone that is none, told beside other faults. Alone it stops nobody: pipelines that name theirs still run."""
+    from zoneinfo import ZoneInfo, available_timezones
+
+    if "timezone" not in places:
+        return []
+    name = str(values["timezone"])
+    try:
+        ZoneInfo(name)
+        return []
+    except Exception:  # noqa: BLE001 - zoneinfo raises several kinds for a bad name
+        import difflib
+
+        near = difflib.get_close_matches(name, available_timezones(), 1)
+        return [EnvironmentFault(f"{places['timezone']}: timezone: {name!r} is not a time zone", f"did you mean {near[0]}?" if near else "write a place: Asia/Seoul")]
 
 
 def in_step(environ: Mapping[str, str]) -> bool:
@@ -129,7 +158,8 @@ def _default_home(environ: Mapping[str, str]) -> str:
     return os.path.join(environ["HOME"], ".runner")
 
 
-def _read_file(path: str) -> Dict[str, object]:
+def _read_file(path: str, faults: List[EnvironmentFault]) -> Dict[str, Tuple[str, int]]:
+    """name -> value and line; what is no setting goes to `faults`."""
     try:
         with open(path, "rb") as file:
             raw = file.read()
@@ -138,9 +168,9 @@ def _read_file(path: str) -> Dict[str, object]:
     except OSError as error:
         hint = f"type: ls -ld {os.path.dirname(path)}   or point RUNNER_HOME at another folder"
         raise EnvironmentFault(f"{path}: cannot be read: {error.strerror}", hint) from None
-    values: Dict[str, object] = {}
+    values: Dict[str, Tuple[str, int]] = {}
     # `name: value` lines and comments are all that a settings file may hold, so that no command pays for a YAML parser.
-    for number, line in enumerate(raw.decode("utf-8", "replace").splitlines(), 1):
+    for number, line in enumerate(raw.decode("utf-8-sig", "replace").splitlines(), 1):
         text = line.split(" #")[0].strip()
         if not text or text.startswith("#"):
             continue
@@ -151,42 +181,54 @@ def _read_file(path: str) -> Dict[str, object]:
 
             near = difflib.get_close_matches(name, SETTINGS, 1)
             hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(SETTINGS)
-            raise EnvironmentFault(f"{path}:{number}:1: {name!r} is no setting", hint)
-        if value:
-            values[name] = value
+            faults.append(EnvironmentFault(f"{path}:{number}:1: {name!r} is no setting", hint))
+        elif value:
+            values[name] = value, number
     return values
 
 
-def _typed(values: Mapping[str, object], origin: Mapping[str, str], home: str) -> Dict[str, object]:
-    out = dict(values)
-    if "slots" in out:
-        try:
-            out["slots"] = int(str(out["slots"]))
-            if not 1 <= out["slots"] <= 1000:
-                raise ValueError
-        except ValueError:
-            raise EnvironmentFault(f"{origin['slots']}: slots: {values['slots']!r} is not a number from 1 to 1000") from None
-    if "listen" in out:
-        out["listen"] = "" if str(out["listen"]).lower() in _OFF else "{}:{}".format(*address_of(str(out["listen"]), origin["listen"]))
-    if "page_url" in out:
-        out["page_url"] = _page_url(str(out["page_url"]), origin["page_url"])
-    for name in _PLACES:
-        if name in out:
-            out[name] = os.path.join(home, os.path.expanduser(str(out[name])))
-    for name in _SPANS:
-        if name in out:
-            out[name] = _span(name, str(out[name]), origin[name])
-    _directory(out, origin)
-    if "pools" in out:
-        out["pools"] = _pools(str(out["pools"]), origin["pools"])
-    for names, parse in ((_DAYS, _days), (_SIZES, _size)):
+def _typed(values: Mapping[str, object], origin: Mapping[str, str], home: str, faults: List[EnvironmentFault]) -> Dict[str, Any]:
+    """Each value as Config has it; those that are nonsense go to `faults`."""
+    out: Dict[str, Any] = dict(values)
+
+    def put(names: Sequence[str], parse: Callable[[str, str, str], object]) -> None:
         for name in names:
-            if name in out:
-                out[name] = parse(name, str(out[name]), origin[name])
-    for name, choices in _CHOICES.items():
-        if name in out and out[name] not in choices:
-            raise EnvironmentFault(f"{origin[name]}: {name}: {out[name]!r} is not one of {', '.join(choices)}")
+            try:
+                if name in out:
+                    out[name] = parse(name, str(out[name]), origin[name])
+            except EnvironmentFault as fault:
+                faults.append(fault)
+
+    put(("slots",), _slots)
+    put(("listen",), lambda _, text, place: "" if text.lower() in _OFF else "{}:{}".format(*address_of(text, place)))
+    put(("page_url",), lambda _, text, place: _page_url(text, place))
+    put(_PLACES, lambda _, text, place: os.path.join(home, os.path.expanduser(text)))
+    put(_SPANS, _span)
+    put(("pools",), lambda _, text, place: _pools(text, place))
+    put(_DAYS, _days)
+    put(_SIZES, _size)
+    put(tuple(_CHOICES), _choice)
+    try:
+        _directory(out, origin)
+    except EnvironmentFault as fault:
+        faults.append(fault)
     return out
+
+
+def _slots(name: str, text: str, origin: str) -> int:
+    try:
+        slots = int(text)
+    except ValueError:
+        slots = 0
+    if not 1 <= slots <= 1000:
+        raise EnvironmentFault(f"{origin}: {name}: {text!r} is not a number from 1 to 1000", f"write: {name}: 8")
+    return slots
+
+
+def _choice(name: str, text: str, origin: str) -> str:
+    if text not in _CHOICES[name]:
+        raise EnvironmentFault(f"{origin}: {name}: {text!r} is not one of {', '.join(_CHOICES[name])}", f"write: {name}: {_CHOICES[name][0]}")
+    return text
 
 
 def address_of(text: str, origin: str = "listen") -> Tuple[str, int]:

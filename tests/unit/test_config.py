@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from runner import config, template
+from runner.errors import EnvironmentFault
 
 
 class _Names(dict):
@@ -31,6 +34,26 @@ def test_in_a_step_the_settings_are_those_that_were_handed_on(tmp_path):
         found = config.load(environ)
         assert (found.logical_date, found.timezone, found.slots, found.pipelines) == ("interval_start", "Asia/Tokyo", 3, "/p")
         assert found.home == str(tmp_path)
+
+
+def test_a_bom_is_no_part_of_the_first_name(tmp_path):
+    (tmp_path / "settings.yaml").write_bytes(b"\xef\xbb\xbftimezone: Asia/Seoul\n")
+    assert config.load({"RUNNER_HOME": str(tmp_path)}).timezone == "Asia/Seoul"
+
+
+def test_all_faults_are_told_at_once_with_their_lines(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text("timezone: Asia/Seol\nslots: many\nkeep_day: 3\ndurability: sometimes\nldap_url: ldap://x\n")
+    with pytest.raises(EnvironmentFault) as told:
+        config.load({"RUNNER_HOME": str(tmp_path)})
+    assert [line for line in told.value.message.splitlines() if line.startswith(str(path))] == [
+        f"{path}:3:1: 'keep_day' is no setting",
+        f"{path}:2:1: slots: 'many' is not a number from 1 to 1000",
+        f"{path}:4:1: durability: 'sometimes' is not one of full, normal",
+        f"{path}:5:1: ldap_url, ldap_user and ldap_roles belong together",
+        f"{path}:1:1: timezone: 'Asia/Seol' is not a time zone",
+    ]
+    assert "\n  did you mean keep_days?\n" in told.value.message and told.value.hint == "did you mean Asia/Seoul?"
 
 
 def test_in_a_step_a_setting_that_nobody_gave_is_that_of_the_file(tmp_path):
