@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Dict
 
 from runner.actor import actor
-from runner.acts.backfill import Backfill
+from runner.acts.backfill import Backfill, further
 from runner.acts.bell import ring
 from runner.acts.coming import narrowed, not_by_itself
 from runner.acts.holding import Hold, Pause, Release, Unpause
@@ -29,6 +29,6 @@ ACTS: Dict[str, Any] = {
 }
 __all__ = [
     "ACTS", "Backfill", "Hold", "Mark", "Pause", "PlannedRun", "PlannedStep", "Preview", "Release", "Reload", "Rerun", "Stop", "Trigger", "Unpause", "Who",
-    "actor", "already", "as_run_has_it", "check_steps", "command", "create_run", "date_for", "definition_changes", "label_for", "mark", "narrowed",
+    "actor", "already", "as_run_has_it", "check_steps", "command", "create_run", "date_for", "definition_changes", "further", "label_for", "mark", "narrowed",
     "not_by_itself", "preview_run", "record", "reset", "revive", "ring", "take_out", "tell", "together",
 ]

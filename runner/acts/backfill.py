@@ -62,6 +62,13 @@ class Backfill:
         return Filling(app, self, spec, values, first, last)
 
 
+def further(failed: bool, everything: bool) -> str:
+    """How the dates are repeated that are left alone since they have a run, beyond what was asked for."""
+    if everything:
+        return "none of them has ended"
+    return "--all repeats what succeeded too" if failed else "--failed repeats what failed, --all what succeeded too"
+
+
 def day_of(text: str, option: str) -> Day:
     """Raises UsageError."""
     try:
@@ -127,8 +134,12 @@ class Filling:
                                   each.existing.state if each.existing else "", "queued", steps, len(names))
                        for each in (reversed(wanted) if self.asked.newest_first else wanted)),
             steps=tuple(step for run in runs for step in planned.as_dicts(self.app, planned.jobs(self.app, store, self.spec, run, names[:commands]))),
-            warnings=tuple(held(store, self.spec.name)), refusal=("", "") if wanted else (nothing, "--failed repeats what failed, --all what succeeded too" if left else ""),
+            warnings=(*self._ahead(wanted), *held(store, self.spec.name)), refusal=("", "") if wanted else (nothing, further(self.asked.failed, self.asked.everything) if left else ""),
         )
+
+    def _ahead(self, wanted: List[Wanted]) -> List[str]:
+        coming = [each.date.due for each in wanted if each.date.due > self.app.clock.now()]
+        return [f"{len(coming)} of them wait until they are due, the first until {coming[0]:%Y-%m-%d %H:%M %Z}"] if coming else []
 
     def do(self, store: Store, who: Who, wanted: Optional[List[Wanted]] = None) -> Tuple[int, List[int]]:
         """The backfill's number and the runs: all rows in one transaction, so it is there whole or not at all. `wanted`: what was
@@ -138,7 +149,7 @@ class Filling:
         with store.transaction():
             found = wanted or self.shown or self.dates(store)[0]
             if not found:
-                raise UsageError(f"{self.spec.name}: nothing to run from {self.first} to {self.last}", "--failed and --all repeat dates that have a run")
+                raise UsageError(f"{self.spec.name}: nothing to run from {self.first} to {self.last}", further(asked.failed, asked.everything))
             number = store.pipelines.add_backfill(self.spec.name, asked.first, asked.last, asked.parallel, who.name, now)
             for n, one in enumerate(found):
                 place = -n if asked.newest_first else n

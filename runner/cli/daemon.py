@@ -19,7 +19,22 @@ from runner.shown import minute
 WAIT_SECONDS = 0.1
 
 
-@click.group(invoke_without_command=True)
+class _Daemon(click.Group):
+    """Knows the words of other programs for what is done in another way here."""
+
+    ELSEWHERE = {
+        "start": "runner daemon   in the foreground; or as a service: runner service install", "status": "runner health",
+        "restart": "runner daemon stop, then runner daemon; the steps go on meanwhile. A service: systemctl restart runner",
+    }
+
+    def resolve_command(self, ctx, args):
+        if args[0] not in self.commands:
+            hint = "type: " + self.ELSEWHERE.get(args[0], " or ".join(f"runner daemon {name}" for name in self.list_commands(ctx)))
+            raise click.UsageError(f"there is no command daemon {args[0]}: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Daemon, invoke_without_command=True)
 @click.option("--listen", metavar="[HOST:PORT]", is_flag=False, flag_value=DEFAULT_LISTEN, help=f"Serve the page there; {DEFAULT_LISTEN} unless it is said.")
 @click.pass_context
 def daemon(ctx, listen):

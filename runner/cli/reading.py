@@ -47,7 +47,10 @@ def list_(app: App, as_json):
     """The pipelines of the folder: schedule, next time, last run; files with faults too."""
     from runner.facts import health, pipelines
 
-    show_list(app, [pipelines.as_entry(entry) for entry in _entries(app)], health.daemon(app), as_json)
+    entries = [pipelines.as_entry(entry) for entry in _entries(app)]
+    show_list(app, entries, health.daemon(app), as_json)
+    if not entries and not os.path.isdir(app.config.home):
+        app.say(f"there is no folder {app.config.home}: is RUNNER_HOME right?")
 
 
 def show_list(app: App, entries: Sequence[Mapping[str, Any]], daemon: Optional[Dict[str, Any]], as_json: bool) -> None:

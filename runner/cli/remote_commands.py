@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 import click
 
 from runner import model
-from runner.acts import Stop
+from runner.acts import Stop, further
 from runner.acts.coming import NO_OTHER
 from runner.cli import daemon, finding, planning, reading, running, table, triggering
 from runner.cli.app import App
@@ -210,7 +210,7 @@ def _rerun(app: App, server: Server, run_name: str, failed: bool, start, everyth
     run = _find_begun(server, run_name)
     body = {"failed": failed, "from": list(start), "all": everything, "keep_definition": keep_definition, "reason": reason}
     preview = server.post(f"runs/{named(run)}/rerun", body, dry_run=True).data
-    running.show_rerun(app, _as_object(preview))
+    running.show_rerun(app, _as_object(preview), dry_run, as_json)
     if dry_run:
         return 0
     found = server.post(f"runs/{named(run)}/rerun", body).data
@@ -270,7 +270,7 @@ def _backfill(app: App, server: Server, pipeline: str, first: str, last: str, pa
     preview = server.post("backfills", body, dry_run=True).data
     dates = [SimpleNamespace(label=run["name"].partition("@")[2], date=SimpleNamespace(logical=Day.fromisoformat(run["ds"]), due=run["due_at"]),
                              existing=SimpleNamespace(state=run["was"]) if run["was"] else None) for run in sorted(preview["runs"], key=lambda run: run["due_at"])]
-    triggering.show_dates(app, pipeline, dates, preview["left"], as_json and dry_run)
+    triggering.show_dates(app, pipeline, dates, preview["left"], further(failed, everything), dry_run, as_json)
     if dry_run or not dates:
         return 0
     if not yes and not as_json:

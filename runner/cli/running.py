@@ -256,7 +256,7 @@ def rerun(app: App, run_name, failed, start, everything, resume, keep_definition
     if resume:
         raise acts.already(app, run, True)
     repeating = acts.Rerun(run.name, failed, start, everything, keep_definition).ready(app, store)
-    show_rerun(app, repeating.preview(store))
+    show_rerun(app, repeating.preview(store), dry_run, as_json)
     if dry_run:
         return 0
     run = repeating.do(store, app.who(reason))
@@ -275,18 +275,22 @@ def rerun(app: App, run_name, failed, start, everything, resume, keep_definition
     return 0
 
 
-def show_rerun(app: App, preview) -> None:
-    """What a rerun would do."""
+def show_rerun(app: App, preview, dry_run: bool, as_json: bool) -> None:
+    """What a rerun would do: a result when only that is asked for."""
     run = preview.runs[0]
     for line in preview.warnings:
         app.say(line)
+    if as_json and dry_run:
+        app.out_json({"run": run.name, "ds": run.ds, "of": run.of, "steps": [{"id": step.id, "was": step.was} for step in run.steps], "changes": list(preview.changes)})
+        return
+    show = app.out if dry_run else app.say
     for line in preview.changes:
-        app.say(f"  since this run: {line}")
-    app.say(f"runs again for {run.name} ({run.ds}): {len(run.steps)} of {run.of} steps")
+        show(f"  since this run: {line}")
+    show(f"runs again for {run.name} ({run.ds}): {len(run.steps)} of {run.of} steps")
     for step in run.steps[:30]:
-        app.say(f"  {step.id}  (was {step.was})")
+        show(f"  {step.id}  (was {step.was})")
     if len(run.steps) > 30:
-        app.say(f"  ... and {len(run.steps) - 30} more")
+        show(f"  ... and {len(run.steps) - 30} more")
 
 
 # ----------------------------------------------------------------------------------------------------------- stop, mark

@@ -80,7 +80,7 @@ def backfill(app: App, pipeline, first, last, params, parallel, newest_first, fa
     filling = acts.Backfill(pipeline, first, last, params, parallel, newest_first, failed, everything).ready(app)
     store, name = app.store(create=True), filling.spec.name
     wanted, left = filling.dates(store)
-    show_dates(app, name, wanted, left, as_json and dry_run)
+    show_dates(app, name, wanted, left, acts.further(failed, everything), dry_run, as_json)
     if dry_run or not wanted:
         return 0
     if not yes and not as_json:
@@ -97,21 +97,24 @@ def backfill(app: App, pipeline, first, last, params, parallel, newest_first, fa
     return 0
 
 
-def show_dates(app: App, pipeline: str, wanted, left: int, as_json: bool) -> None:
-    """The dates of a backfill, and how many of its span are left alone."""
-    if as_json:
+def show_dates(app: App, pipeline: str, wanted, left: int, further: str, dry_run: bool, as_json: bool) -> None:
+    """The dates of a backfill: a result when only they are asked for. `further`: how those are repeated that are left alone."""
+    if as_json and dry_run:
         app.out_json([{"run": f"{pipeline}@{each.label}", "ds": f"{each.date.logical:%Y-%m-%d}", "due_at": each.date.due,
                        "was": each.existing.state if each.existing else None} for each in wanted])
         return
     if left:
         alone = "1 date has a run already and is" if left == 1 else f"{left} dates have a run already and are"
-        app.say(f"{alone} left alone (--failed, --all repeat {'it' if left == 1 else 'them'})")
+        app.say(f"{alone} left alone ({further})")
     if not wanted:
         app.say("nothing to run")
+    show = app.out if dry_run else app.say
     for each in wanted[:SHOWN]:
-        app.say(f"  {pipeline}@{each.label}" + (f"  (was {each.existing.state})" if each.existing else ""))
+        about = [f"was {each.existing.state}"] if each.existing else []
+        about += ["waits until it is due"] if each.date.due > app.clock.now() else []
+        show(f"  {pipeline}@{each.label}" + (f"  ({', '.join(about)})" if about else ""))
     if len(wanted) > SHOWN:
-        app.say(f"  ... and {len(wanted) - SHOWN} more, until {wanted[-1].label}")
+        show(f"  ... and {len(wanted) - SHOWN} more, until {wanted[-1].label}")
 
 
 def _progress(app: App, store, number: int, ids) -> int:

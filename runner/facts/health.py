@@ -26,7 +26,7 @@ def facts(app: Any, store: Any) -> Dict[str, Any]:
         "faulty": [row.name for row in rows if row.problem and not row.gone_at],
         "broken": [row.name for row in rows if row.broken and not row.gone_at],
         "free": mounts.free_bytes(home) if there else 0,
-        "blocked": (alive.blocked if alive else "") or (mounts.disk_reason(home, app.config.min_free) if there else ""),
+        "blocked": (alive.blocked if alive else "") or (mounts.disk_reason(home, app.config.min_free) if there else f"there is no folder {home}: is RUNNER_HOME right?"),
         "alerts": _alerts(app, store, now), "next_due": min((row.next_due for row in rows if row.next_due), default=None),
     }
 

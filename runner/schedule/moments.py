@@ -113,14 +113,23 @@ def _misspelt(text: str) -> MomentError:
     if loose:
         year, month, day, hour, minute, second = loose.groups()
         time = "" if hour is None else f"T{int(hour):02d}:{minute or '00'}" + (f":{second}" if second else "")
-        return MomentError(message, f"write {year}-{int(month):02d}-{int(day):02d}{time}")
+        return _write(message, f"{year}-{int(month):02d}-{int(day):02d}{time}")
     other = re.fullmatch(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})", text, re.ASCII)
     if other:
         first, second, year = (int(group) for group in other.groups())
         if first > 12 or second > 12 or first == second:
             month, day = (second, first) if first > 12 else (first, second)
-            return MomentError(message, f"write the year first: {year}-{month:02d}-{day:02d}")
+            return _write(message, f"{year}-{month:02d}-{day:02d}", "the year first: ")
         return MomentError(message, f"write the year first: {year}-{second:02d}-{first:02d} or {year}-{first:02d}-{second:02d}")
     if re.fullmatch(r".*T?\d\d:\d\d(:\d\d)?\.\d+.*", text):
         return MomentError(message, "leave out the parts of a second")
     return MomentError(message)
+
+
+def _write(message: str, text: str, first: str = "") -> MomentError:
+    """The hint to write it as `text`; where that is no date either, what is wrong with it."""
+    try:
+        parse_moment(text)
+    except MomentError as error:
+        return error
+    return MomentError(message, f"write {first}{text}")

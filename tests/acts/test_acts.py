@@ -230,6 +230,13 @@ def test_one_that_runs_is_asked_to_stop_with_the_reason(web):
     assert came == acts.stopping.LEFT and web.store.run(WAITS).stop_requested == "!kim: the disk was full"
 
 
+def test_a_backfill_says_how_many_of_its_dates_are_to_come(web):
+    year = web.clock.now().year + 2
+    warned = Backfill("mart", f"{year}-01-01", f"{year}-01-03").ready(web.desk, web.store).preview(web.store).warnings
+    assert len(warned) == 1 and warned[0].startswith(f"3 of them wait until they are due, the first until {year}-01-01 ")
+    assert not Backfill("mart", "2025-01-01", "2025-01-03").ready(web.desk, web.store).preview(web.store).warnings
+
+
 def test_several_acts_are_shown_as_one(web):
     previews = [Rerun(FAILED, failed=True).ready(web.desk, web.store).preview(web.store), Rerun(FAILED, everything=True).ready(web.desk, web.store).preview(web.store)]
     both = acts.together(previews)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -125,3 +126,40 @@ def test_some_steps_of_a_future_date_take_the_place_of_all(ahead):
     words = "its other steps do not run then; all of them, afterwards: runner rerun mart@2027-03-02 --all"
     assert words in err and words in ahead(planning.next_, "mart", "--after", "2027-03-01T12:00")[1]
     assert "makes no other run" not in ahead(triggering.trigger, "mart", "--date", "2025-03-02", "--only", "good")[1]
+
+
+# ------------------------------------------------------------------------------------------------- what is only shown
+
+
+def test_the_dates_of_a_dry_run_are_its_result_and_those_to_come_say_that_they_wait(ahead):
+    out, err = ahead(triggering.backfill, "mart", "--from", "2024-02-29", "--to", "2024-03-01", "--dry-run")
+    assert out == "  mart@2024-02-29\n  mart@2024-03-01\n" and err == ""
+    out, _ = ahead(triggering.backfill, "mart", "--from", "2099-02-28", "--to", "2099-03-01", "--dry-run")
+    assert out == "  mart@2099-02-28  (waits until it is due)\n  mart@2099-03-01  (waits until it is due)\n"
+    out, err = ahead(triggering.backfill, "mart", "--from", "2024-02-29", "--to", "2024-02-29", "--yes")
+    assert out == "backfill 1: 1 runs wait, 1 at a time\n" and "  mart@2024-02-29\n" in err, "what is done is the result of the others"
+
+
+@pytest.mark.parametrize("words, left, hint", [
+    ([], 3, "--failed repeats what failed, --all what succeeded too"), (["--failed"], 2, "--all repeats what succeeded too"), (["--all"], 1, "none of them has ended"),
+])
+def test_dates_that_are_left_alone_are_told_with_what_was_not_asked_for_yet(ahead, app, words, left, hint):
+    for day, states in (("01", ()), ("02", ("running", "success")), ("03", ("running", "failed"))):
+        ahead(triggering.trigger, "mart", "--date", f"2024-02-{day}")
+        store = app.store()
+        run = store.run(f"mart@2024-02-{day}")
+        with store.transaction():
+            for frm, to in zip(("queued", *states), states):
+                store.move("run", run.id, frm, to, app.clock.now())
+    _, err = ahead(triggering.backfill, "mart", "--from", "2024-02-01", "--to", "2024-02-04", "--dry-run", *words)
+    assert f"{left} dates have a run already and are left alone ({hint})" in err
+
+
+def test_what_a_rerun_would_do_is_a_result_where_only_that_is_asked_for(trail, call):
+    trail(running.run, "mart", "--date", "2026-02-02", "-q", code=1)
+    shown = "runs again for mart@2026-02-02 (2026-02-02): 1 of 2 steps\n  bad  (was failed)\n"
+    assert call(running.rerun, "mart@2026-02-02", "--failed", "--dry-run") == (0, shown, "")
+    assert json.loads(call(running.rerun, "mart@2026-02-02", "--failed", "--dry-run", "--json")[1]) == {
+        "run": "mart@2026-02-02", "ds": "2026-02-02", "of": 2, "steps": [{"id": "bad", "was": "failed"}], "changes": []}
+    code, out, err = call(running.rerun, "mart@2026-02-02", "--failed", "-q")
+    assert code == 1 and shown in err and "runs again" not in out

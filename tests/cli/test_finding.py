@@ -60,7 +60,7 @@ def test_repair_means_the_newest_that_has_begun(app, call, day, store):
     assert finding.find_run(app, store, DAILY.name) == ahead, "for reading it is the newest"
     assert finding.find_begun(app, store, DAILY.name).id == failed.id
     assert finding.find_begun(app, store, "latest").id == latest.id
-    assert f"runs again for {failed.name}" in call(rerun, DAILY.name, "--all", "--dry-run")[2]
+    assert f"runs again for {failed.name}" in call(rerun, DAILY.name, "--all", "--dry-run")[1]
     assert call(mark, DAILY.name, "a", "success")[1].startswith(f"{failed.name}  a: ")
 
 
