@@ -288,3 +288,15 @@ def test_the_two_hours_of_one_name_in_autumn_are_two_dates_of_a_backfill(web):
     Trigger("hourly", "2025-10-26T02:00+01:00").ready(web.desk).do(web.store, KIM)
     names = [run.name for run in ready.preview(web.store).runs]
     assert len(names) == 24 and "hourly@2025-10-26T02:00+02:00" in names and "hourly@2025-10-26T02:00+01:00" not in names
+
+
+def test_a_date_to_come_that_was_taken_out_is_put_back_with_all_its_steps(web):
+    day = f"{web.clock.now().year + 2}-03-01"
+    run = Trigger("mart", day, only=("load",)).ready(web.desk, web.store).do(web.store, KIM)
+    stopping = Stop(run.name).ready(web.desk, web.store)
+    [told] = stopping.preview(web.store).warnings
+    assert told.endswith(f"to have it run after all: runner rerun {run.name} --all")
+    stopping.do(web.store, KIM)
+    Rerun(run.name, everything=True).ready(web.desk, web.store).do(web.store, KIM)
+    run = web.store.run(run.name)
+    assert (run.state, run.only) == ("queued", None) and {row.state for row in web.store.step_runs(run.id)} == {"pending"}
