@@ -72,7 +72,7 @@ _PLACES, _SPANS = ("page_certificate", "page_key", "ldap_ca"), ("session_idle", 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}  # of ten, as everything that runner prints
 LOOPBACK = "127.0.0.1"
 DEFAULT_LISTEN = f"{LOOPBACK}:8080"
-_OFF = ("off", "none", "never", "no", "false", "0")
+OFF = ("off", "none", "never", "no", "false", "0")
 _CHOICES = {"logical_date": ("due", "interval_start"), "durability": ("full", "normal")}
 
 
@@ -200,7 +200,7 @@ def _typed(values: Mapping[str, object], origin: Mapping[str, str], home: str, f
                 faults.append(fault)
 
     put(("slots",), _slots)
-    put(("listen",), lambda _, text, place: "" if text.lower() in _OFF else "{}:{}".format(*address_of(text, place)))
+    put(("listen",), lambda _, text, place: "" if text.lower() in OFF else "{}:{}".format(*address_of(text, place)))
     put(("page_url",), lambda _, text, place: _page_url(text, place))
     put(_PLACES, lambda _, text, place: os.path.join(home, os.path.expanduser(text)))
     put(_SPANS, _span)

@@ -18,7 +18,7 @@ from runner.errors import Conflict, EnvironmentFault
 
 BEAT_SECONDS = 10.0  # between beats of a healthy daemon
 HUNG_SECONDS = 60.0  # without a beat: it hangs
-TEXT_BYTES = 1024
+TEXT_BYTES = 4096
 MOST_WORDS = 300  # of the reason in it
 LOOKS = 20  # of one that is refused, for the name of the other
 
@@ -33,6 +33,7 @@ class Daemon:
     version: str
     beat: float  # seconds since the epoch of its last beat
     blocked: str = ""  # why it lets no run begin: a full disk, a clock that jumped
+    page: str = ""  # why its page is not served, though it should be
 
 
 def path_of(home: str) -> str:
@@ -56,12 +57,24 @@ class DaemonLock:
             other = _holder(home)
             who = f"pid {other.pid}, since {other.since}" if other else "its pid is not written yet"
             raise Conflict(f"a daemon works on {home} already: {who}", "end it: runner daemon stop   look at it: runner health") from None
-        self._since = since
+        self._since, self._owner, self._blocked, self._page = since, "", "", ""
+        self._telling = threading.Lock()  # the page tells from a thread of its own
         self.tell("")  # at once: the text is still of the daemon before, whose pid nobody may signal any more
 
     def tell(self, owner: str, blocked: str = "") -> None:
         """Write who this is; `owner` "" as long as nobody can be rung."""
-        said = {"pid": os.getpid(), "owner": owner, "since": self._since, "version": __version__, "blocked": blocked[:MOST_WORDS]}
+        with self._telling:
+            self._owner, self._blocked = owner, blocked[:MOST_WORDS]
+            self._write()
+
+    def tell_page(self, trouble: str) -> None:
+        """Write why the page is not served; "" when it is, or shall not be."""
+        with self._telling:
+            self._page = trouble[:MOST_WORDS]
+            self._write()
+
+    def _write(self) -> None:
+        said = {"pid": os.getpid(), "owner": self._owner, "since": self._since, "version": __version__, "blocked": self._blocked, "page": self._page}
         os.pwrite(self._fd, json.dumps(said).encode().ljust(TEXT_BYTES), 0)  # over the old one in one go: nobody reads half of it
 
     def beat(self) -> None:
@@ -92,7 +105,7 @@ def look(home: str) -> Optional[Daemon]:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return None  # nobody holds it
     except OSError:
-        about = _read(os.pread(fd, 4096, 0))
+        about = _read(os.pread(fd, TEXT_BYTES, 0))
         return about and Daemon(beat=os.fstat(fd).st_mtime, **about)
     finally:
         os.close(fd)
@@ -101,6 +114,6 @@ def look(home: str) -> Optional[Daemon]:
 def _read(raw: bytes) -> Optional[dict]:
     try:
         found = json.loads(raw)
-        return {name: found[name] for name in ("pid", "owner", "since", "version", "blocked") if name in found}
+        return {name: found[name] for name in ("pid", "owner", "since", "version", "blocked", "page") if name in found}
     except (ValueError, KeyError, TypeError):  # it is being written
         return None

@@ -12,8 +12,8 @@ import click
 
 from runner import daemonlock
 from runner.cli.app import App
-from runner.config import DEFAULT_LISTEN
-from runner.errors import Conflict, NotFound, UsageError
+from runner.config import DEFAULT_LISTEN, OFF, address_of
+from runner.errors import Conflict, EnvironmentFault, NotFound, UsageError
 from runner.shown import minute
 
 WAIT_SECONDS = 0.1
@@ -46,12 +46,22 @@ def daemon(ctx, listen):
         return
     app = ctx.obj
     if listen:
+        _check_address(listen)
         app.environ = {**app.environ, "RUNNER_LISTEN": listen}
     from runner.config import ensure_home
     from runner.daemon.loop import Daemon
 
     ensure_home(app.config)
     ctx.exit(Daemon(app.load_config, dict(app.environ), app.clock).serve())
+
+
+def _check_address(text: str) -> None:
+    """Here, not with the settings: their message would name a variable that nobody set."""
+    try:
+        if text.lower() not in OFF:
+            address_of(text)
+    except EnvironmentFault:
+        raise UsageError(f"--listen: {text!r} is no HOST:PORT", f"type: runner daemon --listen {DEFAULT_LISTEN}") from None
 
 
 @daemon.command()
@@ -106,7 +116,7 @@ def health(app: App, as_json):
     """One line and an exit code for a monitor such as Nagios: 0 good, 1 look at it, 2 broken.
 
     Broken: no daemon, one that hangs, a disk too full to begin anything. To look at: files with faults, schedules that
-    cannot be worked out, runs that failed within a day and were not repaired, alerts that do not arrive.
+    cannot be worked out, runs that failed within a day and were not repaired, alerts that do not arrive, a page that is not served.
     """
     from runner.facts import health as facts
 

@@ -393,6 +393,9 @@ def _daemon(app: App) -> Iterator[Finding]:
         yield Finding(WARN, "daemon", f"pid {alive.pid} is of runner {alive.version}, this is {__version__}", "restart it; its steps go on: runner daemon stop; runner daemon")
     else:
         yield Finding(OK, "daemon", f"pid {alive.pid}, since {table.minute(datetime.fromisoformat(alive.since.replace('Z', '+00:00')), ZoneInfo(app.config.timezone))}")
+    if alive and alive.page:
+        text, _, remedy = alive.page.partition("; ")
+        yield Finding(WARN, "page", text, remedy or f"look: grep 'the page is' {app.config.home}/daemon.log")
     for row in rows:
         if row.broken:
             yield Finding(FAIL, "daemon", f"pipeline {row.name}: {row.broken}", f"mend its schedule: {row.path}")

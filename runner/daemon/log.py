@@ -1,14 +1,16 @@
-"""The daemon's own log: one line for each event, in HOME/daemon.log that rotates; to the journal when systemd reads."""
+"""The daemon's own log: one line for each event, in HOME/daemon.log that rotates; to the journal when systemd reads, to others who read."""
 
 from __future__ import annotations
 
 import logging
 import os
+import select
+import stat
 import sys
 from logging.handlers import RotatingFileHandler
 from typing import Mapping, Optional, Tuple
 
-FILE = "daemon.log"
+FILE, OUT = "daemon.log", "daemon.out"  # OUT: into it the start script leads our stderr
 BYTES, FILES = 10 * 1024 * 1024, 5
 _JOURNAL = {logging.ERROR: "<3>", logging.WARNING: "<4>", logging.INFO: "<6>"}  # priorities of sd-daemon(3)
 
@@ -59,6 +61,36 @@ class _OneLine(logging.Formatter):
         return text
 
 
+class _Read(logging.Handler):
+    """To whoever reads our stderr, such as the log of a container. What they do not take at once is dropped: it stands in
+    daemon.log, and somebody who stops reading must not stop the daemon."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text, number = (self.format(record) + "\n").encode("utf-8", "backslashreplace"), sys.stderr.fileno()
+        ready = select.poll()
+        ready.register(number, select.POLLOUT)
+        try:
+            for begin in range(0, len(text), select.PIPE_BUF):  # a pipe that is ready takes so much
+                if ready.poll(0) != [(number, select.POLLOUT)]:
+                    return
+                os.write(number, text[begin: begin + select.PIPE_BUF])
+        except OSError:
+            pass  # nobody reads any more, or the disk is full
+
+
+def _is_read(home: str) -> bool:
+    """Whether stderr leads to a pipe or a file of somebody's, which is not that of our own start script."""
+    try:
+        found = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):  # it is closed
+        return False
+    try:
+        own = os.path.samestat(found, os.stat(os.path.join(home, OUT)))
+    except OSError:
+        own = False
+    return stat.S_ISFIFO(found.st_mode) or stat.S_ISREG(found.st_mode) and not own
+
+
 def open_log(home: str, environ: Mapping[str, str]) -> logging.Logger:
     """The logger `runner.daemon`; APScheduler's errors go the same way."""
     handlers = [_Rotating(os.path.join(home, FILE), maxBytes=BYTES, backupCount=FILES, encoding="utf-8", errors="backslashreplace")]
@@ -69,6 +101,9 @@ def open_log(home: str, environ: Mapping[str, str]) -> logging.Logger:
     elif sys.stderr.isatty():
         handlers.append(logging.StreamHandler(sys.stderr))
         handlers[1].setFormatter(_OneLine("%(asctime)s %(message)s"))
+    elif _is_read(home):
+        handlers.append(_Read())
+        handlers[1].setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
     for name in ("runner.daemon", "apscheduler"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = list(handlers), False

@@ -69,7 +69,7 @@ class Daemon:
         old = {number: signal.signal(number, self._hear) for number in SIGNALS}
         self._log = open_log(config.home, self._environ)
         self._log.info(f"daemon started: runner {__version__}, pid {os.getpid()}, home {config.home}, pipelines {config.pipelines}")
-        self._serve_page(config)
+        self._serve_page(config, lock)
         try:
             return self._lives(config, lock)
         finally:
@@ -80,17 +80,20 @@ class Daemon:
             for number, handler in old.items():
                 signal.signal(number, handler)
 
-    def _serve_page(self, config: Config) -> None:
+    def _serve_page(self, config: Config, lock: DaemonLock) -> None:
         """The page, in threads of its own, when the settings name a place for it. What hinders it never keeps runs from beginning."""
         self._close_page()
+        lock.tell_page("")
         if not config.listen:
             return
         try:
             from runner.web.server import Server  # here: who does not listen pays nothing for it
 
-            self._page = Server(config, self._environ, self._clock, self._log).start()
+            self._page = Server(config, self._environ, self._clock, self._log, lock.tell_page).start()
         except Exception as error:  # noqa: BLE001
-            self._log.error(f"the page is not served: {error!r}")
+            trouble = f"the page is not served: {error!r}"
+            self._log.error(trouble)
+            lock.tell_page(trouble)
 
     def _close_page(self) -> None:
         page, self._page = self._page, None
@@ -113,7 +116,7 @@ class Daemon:
                 code = life.work()
                 if code is not None:
                     return code
-                config = self._reloaded(config)
+                config = self._reloaded(config, lock)
                 guard = ClockGuard(self._clock.now(), self._clock.monotonic(), zone=ZoneInfo(config.timezone))  # who asks for it says that the clock is right
             except EnvironmentFault as error:
                 if not began:
@@ -134,12 +137,12 @@ class Daemon:
                 gc.enable()
                 life.end()
 
-    def _reloaded(self, config: Config) -> Config:
+    def _reloaded(self, config: Config, lock: DaemonLock) -> Config:
         try:
             found = self._load()
             self._log.info("settings and pipelines read again")
             if found != config:
-                self._serve_page(found)
+                self._serve_page(found, lock)
             return found
         except RunnerError as error:
             self._log.error(f"settings not read again, the old ones stay: {error.message}. {error.hint}")

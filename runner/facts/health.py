@@ -37,7 +37,7 @@ def daemon(app: Any) -> Optional[Dict[str, Any]]:
     if alive is None:
         return None
     return {"pid": alive.pid, "since": alive.since, "version": alive.version, "beat_age": round(app.clock.now().timestamp() - alive.beat, 1),
-            "blocked": alive.blocked}
+            "blocked": alive.blocked, "page": alive.page}
 
 
 def _alerts(app: Any, store: Any, now: datetime) -> List[str]:
@@ -66,6 +66,8 @@ def findings(found: Dict[str, Any]) -> List[Tuple[int, str]]:
         out.append((2, f"the daemon (pid {alive['pid']}) has not turned for {alive['beat_age']:.0f} s"))
     if found["blocked"]:
         out.append((2, found["blocked"]))
+    if alive and alive["page"]:
+        out.append((1, alive["page"]))
     for level, key, words in ((1, "broken", "schedule broken"), (1, "faulty", "file with faults"), (1, "failed", "failed")):
         names = found[key]
         if names:

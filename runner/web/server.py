@@ -29,8 +29,9 @@ MOST_CONNECTIONS = 1000
 class Server:
     """The page of one daemon, from `start` to `close`."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str], clock: Clock, log: logging.Logger):
-        self._config, self._log = config, log
+    def __init__(self, config: Config, environ: Mapping[str, str], clock: Clock, log: logging.Logger, tell: Callable[[str], None] = lambda trouble: None):
+        """`tell` takes why the page is not served, for who looks at the daemon; "" when it is."""
+        self._config, self._log, self._tell = config, log, tell
         self._desk = Desk(config, environ, clock, log.error)
         self._over = threading.Event()
         self._map: dict = {}
@@ -51,11 +52,16 @@ class Server:
         try:
             listening = self._listen()
             if listening is not None:
+                self._tell("")
                 self._serve(listening)
         except RunnerError as error:
-            self._log.error(f"the page is not served: {error.message}. {error.hint}")
+            self._complain(f"the page is not served: {error.message}. {error.hint}")
         except Exception as error:  # noqa: BLE001 - the daemon goes on without a page
-            self._log.error(f"the page is not served: {error!r}")
+            self._complain(f"the page is not served: {error!r}")
+
+    def _complain(self, trouble: str, level: int = logging.ERROR) -> None:
+        self._log.log(level, trouble)
+        self._tell(trouble)
 
     def _listen(self) -> Optional[socket.socket]:
         """The socket; a busy port is waited for. None when told to close before."""
@@ -66,11 +72,11 @@ class Server:
                 return _bound(host, port)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
-                    self._log.error(f"the page is not served: {self._config.listen}: {error.strerror}; correct the setting listen")
+                    self._complain(f"the page is not served: {self._config.listen}: {error.strerror}; correct the setting listen, or --listen")
                     return None
                 if not said:
-                    self._log.warning(f"the page is not served yet: port {port} is taken by {holder_of(port) or 'a process of another user'}; "
-                                      "end that, or write another port into the setting listen")
+                    self._complain(f"the page is not served yet: port {port} is taken by {holder_of(port) or 'a process of another user'}; "
+                                   "end that, or write another port into the setting listen, or behind --listen", logging.WARNING)
                 said = True
             self._over.wait(RETRY_SECONDS)
         return None

@@ -9,8 +9,8 @@ import pytest
 
 from runner import __version__, daemonlock
 from runner.cli import alerting, triggering
-from runner.cli.daemon import health
-from runner.errors import Conflict
+from runner.cli.daemon import daemon, health
+from runner.errors import Conflict, UsageError
 from runner.store.alerts import Delivery
 
 
@@ -40,6 +40,33 @@ def test_health_is_told_by_the_clock_of_the_site_and_to_programs_in_utc(call, li
     assert call(health)[1].startswith("RUNNER OK - daemon pid 7 since 2026-02-28 09:00 KST, next due 2026-03-01 01:00 KST | ")
     found = json.loads(call(health, "--json")[1])
     assert found["next_due"] == "2026-02-28T16:00:00+00:00" and found["daemon"]["since"] == "2026-02-28T00:00:00Z"
+
+
+def test_a_page_that_is_not_served_is_a_warning(call, living, mart):
+    living(page="the page is not served yet: port 1 is taken")
+    code, out, _ = call(health)
+    assert code == 1 and out.startswith("RUNNER WARNING - the page is not served yet: port 1 is taken | ")
+
+
+def test_the_lock_keeps_what_each_part_tells(tmp_path):
+    lock = daemonlock.DaemonLock(str(tmp_path), "2026-02-28T00:00:00Z")
+    try:
+        lock.tell_page("한" * 400)
+        lock.tell("7-x", "disk")
+        found = daemonlock.look(str(tmp_path))
+        assert (found.owner, found.blocked, found.page) == ("7-x", "disk", "한" * daemonlock.MOST_WORDS)
+        lock.tell_page("")
+        found = daemonlock.look(str(tmp_path))
+        assert (found.owner, found.blocked, found.page) == ("7-x", "disk", "")
+    finally:
+        lock.close()
+
+
+@pytest.mark.parametrize("text", ["99999", "a:b", "127.0.0.1:0"])
+def test_an_address_that_is_none_names_the_option_that_was_typed(call, text):
+    with pytest.raises(UsageError, match=f"^--listen: '{text}' is no HOST:PORT$") as error:
+        call(daemon, "--listen", text)
+    assert error.value.hint == "type: runner daemon --listen 127.0.0.1:8080"
 
 
 @pytest.mark.parametrize("command, words, said", [

@@ -65,6 +65,10 @@ def test_a_busy_port_is_named_with_its_holder_and_runs_begin_all_the_same(house)
         house.wait_for(lambda: f"port {port} is taken by pid {os.getpid()} (" in house.log())
         house("trigger", "mart", "--date", "2026-01-05")
         house.wait_state("mart@2026-01-05", "success")
+        words = f"the page is not served yet: port {port} is taken by pid {os.getpid()} ("
+        assert house("health", code=1).stdout.startswith(f"RUNNER WARNING - {words}")
+        found = [each for each in house.json("doctor", code=None) if each["area"] == "page"]
+        assert found[0]["text"].startswith(words) and "--listen" in found[0]["remedy"]
     assert house.end(child) == 0
 
 
@@ -73,6 +77,7 @@ def test_a_page_that_cannot_be_served_is_said_and_runs_begin_all_the_same(house,
     house.pipeline("mart", STEPS)
     child = house.daemon(env={"RUNNER_LISTEN": f"127.0.0.1:{free_port()}"}, patch=patch)
     house.wait_for(lambda: "the page is not served" in house.log())
+    house.wait_for(lambda: "the page is not served" in house("health", code=None).stdout)
     house("trigger", "mart", "--date", "2026-01-05")
     house.wait_state("mart@2026-01-05", "success")
     assert house.end(child) == 0

@@ -17,7 +17,7 @@ from runner.web.api.operation import act, read, schemas
 from runner.web.api.shapes import many, maybe, moment, names, number, one_of, ref, text, thing, truth, whole
 
 _DAEMON = thing("The daemon that lives.", pid=whole("Its process."), since=text("Since when, UTC."), version=text("Its version."), beat_age=number("Seconds since it turned last."),
-                blocked=text("Why it lets nothing begin; empty: it may."))
+                blocked=text("Why it lets nothing begin; empty: it may."), page=text("Why its page is not served; empty: it is, or shall not be."))
 schemas(
     Health=thing(
         "How the site is.", state=one_of(facts.STATES, "The worst of what was found."),
