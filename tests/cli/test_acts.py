@@ -137,7 +137,7 @@ def test_the_dates_of_a_dry_run_are_its_result_and_those_to_come_say_that_they_w
     out, _ = ahead(triggering.backfill, "mart", "--from", "2099-02-28", "--to", "2099-03-01", "--dry-run")
     assert out == "  mart@2099-02-28  (waits until it is due)\n  mart@2099-03-01  (waits until it is due)\n"
     out, err = ahead(triggering.backfill, "mart", "--from", "2024-02-29", "--to", "2024-02-29", "--yes")
-    assert out == "backfill 1: 1 runs wait, 1 at a time\n" and "  mart@2024-02-29\n" in err, "what is done is the result of the others"
+    assert out == "backfill 1: 1 run waits, 1 at a time\n" and "  mart@2024-02-29\n" in err, "what is done is the result of the others"
 
 
 @pytest.mark.parametrize("words, left, hint", [
@@ -152,7 +152,8 @@ def test_dates_that_are_left_alone_are_told_with_what_was_not_asked_for_yet(ahea
             for frm, to in zip(("queued", *states), states):
                 store.move("run", run.id, frm, to, app.clock.now())
     _, err = ahead(triggering.backfill, "mart", "--from", "2024-02-01", "--to", "2024-02-04", "--dry-run", *words)
-    assert f"{left} dates have a run already and are left alone ({hint})" in err
+    alone = "1 date has a run already and is" if left == 1 else f"{left} dates have a run already and are"
+    assert f"{alone} left alone ({hint})" in err
 
 
 def test_what_a_rerun_would_do_is_a_result_where_only_that_is_asked_for(trail, call):

@@ -59,5 +59,5 @@ def test_one_is_one(call, night, answer):
     call(backfill, "night", "--from", "2026-02-26", "--to", "2026-02-26", "--yes")
     answer("y\n")
     code, out, err = call(backfill, *TWO)
-    assert "1 date has a run already and is left alone (--failed, --all repeat it)\n" in err and "run night for this date?" in err
+    assert "1 date has a run already and is left alone (--failed repeats what failed, --all what succeeded too)\n" in err and "run night for this date?" in err
     assert out == "backfill 2: 1 run waits, 1 at a time\n"
