@@ -78,12 +78,18 @@ class _Commands(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def resolve_command(self, ctx, args):
+        if args[0] == "help":  # `runner help`, `runner help run`: what one types before one knows
+            args = [*args[1:], "--help"]
+            if len(args) == 1:
+                click.echo(ctx.get_help())
+                ctx.exit()
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
             import difflib
 
-            near = difflib.get_close_matches(args[0], list(COMMANDS) + list(ALIASES), 1)
+            begun = [name for name in (*COMMANDS, *ALIASES) if name[0] == args[0][:1]]  # else bogus is said to mean logs
+            near = difflib.get_close_matches(args[0], begun, 1)
             hint = f"did you mean {ALIASES.get(near[0], near[0])}?" if near else "type: runner --help"
             raise click.UsageError(f"there is no command {args[0]!r}: {hint}", ctx) from None
 

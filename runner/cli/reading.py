@@ -24,6 +24,7 @@ from runner.standing import shown_state
 _json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 LOG_LINES = 10  # of each failed step
 FAILED_SHOWN = 5  # failed steps whose logs a status shows
+WIDE, MINUTE = 100, len("2026-02-28T01:00")  # cells of a terminal that has room for whole dates; the label of a minute
 DEEPEST = 12  # levels of indentation: a chain of thousands must not run out of the screen
 
 
@@ -86,11 +87,11 @@ def _list_remarks(entries: Sequence[Mapping[str, Any]], daemon: Optional[Dict[st
 def _list_lines(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """All that can be due, ran or stands still as a table; below it the files with faults, each with its first."""
     limit, broken = _limit(), [entry for entry in entries if entry["problem"]]
-    rows = {}
+    narrow, rows = bool(limit and limit < WIDE), {}
     for entry in entries:
         if entry["name"] not in rows and (not entry["problem"] or _is_known(entry)):  # two files of one name are one pipeline
-            rows[entry["name"]] = _entry_row(entry)
-    yield from table.columns(("pipeline", "schedule", "next due", "last run", "owner", "tags"), list(rows.values()), limit)
+            rows[entry["name"]] = _entry_row(entry, narrow)
+    yield from table.columns(("pipeline", "schedule", "next due", "last run", "owner", "tags"), list(rows.values()), limit, lesser=("tags", "owner"))
     if rows and broken:
         yield ""
     cells = [(entry["name"], f"{click.style('x', fg='red')} {table.one_line(entry['problem'])}") for entry in broken]
@@ -115,7 +116,7 @@ def _entries(app: App) -> Iterator[Any]:
     now = app.clock.now()
     known = {row.name: row for row in store.pipelines.all()} if store else {}
     holds, waiting = (store.pipelines.holds(), store.waiting_counts()) if store else ({}, {})
-    for file in folder.check_paths([config.pipelines], config, config.check_cache):
+    for file in sorted(folder.check_paths([config.pipelines], config, config.check_cache), key=lambda file: file.name):
         last, row = store.last_run_of(file.name) if store else None, known.get(file.name)
         good = last_good(Definitions(store, app.site()), file, row) if store else None
         due = _due(app, file, cache, now) if file.good else in_its_zone(app, row, good)
@@ -146,13 +147,15 @@ def _no_due(entry: Mapping[str, Any]) -> str:
     return "when first seen" if is_once(entry["schedule"]) and not entry["last_run"] else "never again"
 
 
-def _entry_row(entry: Mapping[str, Any]) -> Sequence[str]:
+def _entry_row(entry: Mapping[str, Any], narrow: bool) -> Sequence[str]:
+    """`narrow`: a due time without its year, the label of a run without its seconds."""
     run = entry["last_run"]
-    last = f"{table.signed('interrupted' if run['interrupted'] else run['state'])} {run['name'].partition('@')[2]}" if run else ""
+    label = run["name"].partition("@")[2] if run else ""
+    last = f"{table.signed('interrupted' if run['interrupted'] else run['state'])} {label[:MINUTE] if narrow else label}" if run else ""
     waiting = entry.get("waiting", 0)  # a server of an older version does not say it
     if waiting:
         last += f"{', ' if last else ''}{waiting} {'waits' if waiting == 1 else 'wait'}"
-    due = f"{entry['next_due']:%Y-%m-%d %H:%M %Z}" if entry["next_due"] else _no_due(entry)
+    due = entry["next_due"].strftime("%m-%d %H:%M %Z" if narrow else "%Y-%m-%d %H:%M %Z") if entry["next_due"] else _no_due(entry)
     if entry["held"]:
         due = "held"
     elif entry["paused_by"]:
@@ -401,4 +404,4 @@ def _step_table(steps: Sequence[Mapping[str, Any]]) -> List[str]:
         retries = f"{step['retries']} x {table.duration(step['retry_delay'])}" if step["retries"] else ""
         when = f"when {step['when']}" if step["when"] else ""
         rows.append(("  " * min(depth[step["id"]], DEEPEST) + step["id"], step["kind"], ", ".join(step["needs"]), retries, "  ".join(filter(None, (rule, when)))))
-    return table.columns(("step", "kind", "needs", "retries", "rule"), rows, _limit())
+    return table.columns(("step", "kind", "needs", "retries", "rule"), rows, _limit(), long=("needs", "step"))

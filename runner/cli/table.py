@@ -16,6 +16,7 @@ STATE_COLORS = {
     "retry_wait": "yellow", "queued": "bright_black", "pending": "bright_black", "killed": "red", "missed": "yellow",
     "interrupted": "yellow",
 }
+LEAST, WANTED = 20, 30  # cells: of a column that may be long, and of the last one
 LINE = 1000  # characters of a line of a log that a person is shown where the log itself was not asked for
 _STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
 # What would move the cursor, ring or hide text: C0 but for the tab, DEL, C1, and an ESC that begins no colour.
@@ -63,17 +64,57 @@ def _cut(text: str, cells: int) -> str:
     return "".join(out)
 
 
-def columns(header: Sequence[str], rows: Sequence[Sequence[str]], limit: Optional[int] = None) -> List[str]:
-    """Lines with each column as wide as its widest cell; the last is cut at `limit` cells when one is given."""
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]], limit: Optional[int] = None, lesser: Sequence[str] = (), long: Sequence[str] = ()) -> List[str]:
+    """Lines with each column as wide as its widest cell; the last is cut at `limit` cells when one is given.
+
+    Where that is too narrow, empty columns go first, then the `lesser`, and those that may be `long`, the first one if none is
+    named, lose their middle: so the last keeps some room.
+    """
     if not rows:
         return []
-    table = [[(cell, width(cell)) for cell in row] for row in (header, *rows)]
-    widths = [max(row[i][1] for row in table) for i in range(len(header) - 1)]
+    whole = [list(row) for row in (header, *rows)]
+    if limit:
+        whole = _narrowed(whole, limit, lesser, long or header[:1])
+    table = [[(cell, width(cell)) for cell in row] for row in whole]
+    widths = [max(row[i][1] for row in table) for i in range(len(whole[0]) - 1)]
     lines = []
     for row in table:
         line = "".join(cell + " " * (wide - taken + 2) for (cell, taken), wide in zip(row, widths)) + row[-1][0]
         lines.append(fit(line, limit).rstrip() if limit and width(line) > limit else line.rstrip())
     return lines
+
+
+def _narrowed(table: List[List[str]], limit: int, lesser: Sequence[str], long: Sequence[str]) -> List[List[str]]:
+    """The same table with what it can do without taken away, as far as it must be."""
+    empty = [name for i, name in enumerate(table[0]) if i and not any(row[i] for row in table[1:])]
+    for name in [*empty, *lesser]:
+        if _over(table, limit) > 0 and name in table[0]:
+            gone = table[0].index(name)
+            table = [row[:gone] + row[gone + 1:] for row in table]
+    for name in long:
+        over, at = _over(table, limit), table[0].index(name)
+        if over > 0:
+            most = max(max(width(row[at]) for row in table) - over, LEAST)
+            table = [[middle_cut(cell, most) if i == at else cell for i, cell in enumerate(row)] for row in table]
+    return table
+
+
+def _over(table: List[List[str]], limit: int) -> int:
+    """How many cells the lines have too many; of the last column no more than WANTED count."""
+    *widths, last = [max(map(width, cells)) for cells in zip(*table)]
+    return sum(widths) + 2 * len(widths) + min(last, WANTED) - limit
+
+
+def middle_cut(text: str, most: int) -> str:
+    """A name without colours, its beginning and its end: names of one folder often differ at their end."""
+    if width(text) <= most:
+        return text
+    end = ""
+    for letter in reversed(text):
+        if width(letter + end) > (most - 1) // 2:
+            break
+        end = letter + end
+    return _cut(text, most - 1 - width(end)) + "…" + end
 
 
 def clean(text: str) -> str:

@@ -153,6 +153,22 @@ def test_what_stays_in_force_can_be_looked_at(call, broken, command, words):
         call(command, "bad")
 
 
+def test_files_of_subfolders_stand_among_the_others_by_name(call, folder):
+    (folder / "a").mkdir()
+    (folder / "a" / "night.yaml").write_text("steps:\n  - {id: a, bash: 'true'}\n")
+    (folder / "zoo.yaml").write_text("steps:\n  - {id: a, bash: 'true'}\n")
+    assert [entry["name"] for entry in json.loads(call(list_, "--json")[1])] == ["mart", "night", "zoo", "매출"]
+
+
+def test_a_narrow_terminal_keeps_the_last_run(call, folder, failed, monkeypatch):
+    (folder / "mart.yaml").write_text('owner: data-team\ntags: [mart, daily]\nschedule: "0 1 * * *"\nsteps:\n  - {id: a, bash: "true"}\n')
+    monkeypatch.setattr("runner.cli.reading._limit", lambda: 80)
+    lines = call(list_)[1].splitlines()
+    assert all(len(line) <= 80 for line in lines) and "  03-01 01:00 KST  x failed 2026-02-28" in lines[1]
+    monkeypatch.setattr("runner.cli.reading._limit", lambda: 120)
+    assert "  2026-03-01 01:00 KST  x failed 2026-02-28  data-team  mart, daily" in call(list_)[1].splitlines()[1]
+
+
 def test_a_changed_file_is_seen(call, folder):
     call(list_)
     (folder / "mart.yaml").write_text('schedule: "30 2 * * *"\n' + (folder / "매출.yaml").read_text())

@@ -43,6 +43,30 @@ def test_columns_line_up_with_hangul_and_colours():
     ]
 
 
+ROWS = [("retries_and_rules@2026-02-28", "+ success", "", "etl", "r" * 40), ("매출" * 10 + "@2026-02-28", "x failed", "", "", "exit 1")]
+HEAD = ("run", "state", "tries", "owner", "reason")
+
+
+def test_what_is_too_wide_loses_what_is_empty_then_what_counts_less_then_the_middle_of_its_names():
+    def heads(limit, **more):
+        lines = table.columns(HEAD, ROWS, limit, **more)
+        assert all(table.width(line) <= limit for line in lines)
+        return lines[0].split()
+
+    assert heads(140) == list(HEAD)
+    assert heads(93) == ["run", "state", "owner", "reason"]
+    assert heads(88, lesser=["owner"]) == ["run", "state", "reason"]
+    lines = table.columns(HEAD, ROWS, 65, lesser=["owner"])
+    assert lines[1].startswith("retries_") and "…" in lines[1] and "-02-28  + success  rrr" in lines[1]
+    assert lines[2].startswith("매출") and "…" in lines[2] and "-02-28 " in lines[2] and lines[2].endswith("x failed   exit 1")
+    assert len({table.width(line[:line.index(word)]) for line, word in zip(lines, ("state", "+ succ", "x fail"))}) == 1
+
+
+@pytest.mark.parametrize("text, most, cut", [("abcdefghij", 10, "abcdefghij"), ("abcdefghij", 9, "abcd…ghij"), ("매출매출매출", 7, "매출…출")])
+def test_a_name_loses_its_middle(text, most, cut):
+    assert table.middle_cut(text, most) == cut
+
+
 def test_no_rows_no_header():
     assert table.columns(("a",), []) == []
 

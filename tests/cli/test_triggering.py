@@ -27,7 +27,7 @@ def answer(monkeypatch):
 def test_a_yes_makes_the_runs(call, app, night, answer):
     answer("y\n")
     code, out, err = call(backfill, *TWO)
-    assert (code, out) == (0, "backfill 1: 2 runs wait, 1 at a time\n") and "run night for these 2 dates?" in err
+    assert (code, out.strip()) == (0, "backfill 1: 2 runs wait, 1 at a time") and "run night for these 2 dates?" in err
     assert len(app.store().recent_runs()) == 2
 
 

@@ -85,6 +85,13 @@ def test_what_only_prints_ends_quietly_when_nobody_reads(runner):
     assert code == 3 and said.startswith("runner: stdout cannot be written: No space left on device")
 
 
+def test_help_is_a_word_too_and_a_guess_is_near(runner):
+    assert runner("help").stdout == runner("--help").stdout
+    assert runner("help", "run").stdout == runner("run", "--help").stdout
+    assert "did you mean run?" in runner("rnu", code=2).stderr
+    assert "did you mean" not in runner("bogus", code=2).stderr
+
+
 def test_the_same_date_twice_says_what_to_type(runner):
     runner.write("mart.yaml", CHAIN)
     runner("run", "mart.yaml", "--date", "2026-02-28")
