@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import ssl
 import stat
 import uuid
@@ -142,7 +143,7 @@ class Server:
     def _unreachable(self, error: Exception) -> errors.EnvironmentFault:
         if isinstance(error, ssl.SSLCertVerificationError):
             return errors.EnvironmentFault(f"{self.url}: its certificate is not believed: {error.verify_message}", "give the site's certificate authority: export RUNNER_CA=/path/ca.pem")
-        if isinstance(error, ssl.SSLError) or isinstance(error, TimeoutError) and self._parts.scheme == "https":
+        if isinstance(error, ssl.SSLError) or isinstance(error, socket.timeout) and self._parts.scheme == "https":
             return errors.EnvironmentFault(f"{self.url}: no TLS there: {getattr(error, 'reason', '') or error}", "is it http:// and not https://?")
         words = getattr(error, "strerror", "") or str(error) or type(error).__name__
         return errors.EnvironmentFault(f"{self.url} cannot be reached: {words}", "is a daemon started there with --listen?")
