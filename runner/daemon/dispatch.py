@@ -146,7 +146,6 @@ class Dispatch:
             run = acts.revive(self._store, run, spec, at=now, who=ACTOR)  # it was missed on a clock that ran ahead
         self._say(f"run {run.name} {run.state}" + (f": {run.reason}" if run.reason else ""))
 
-
     def _pass_over(self, run: model.Run) -> None:
         """That date has its run. One that a person made, or took out before it began, is told: the schedule starts nothing."""
         if run.trigger not in ("schedule", "catchup"):
