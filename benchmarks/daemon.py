@@ -60,7 +60,7 @@ class House:
     def daemon(self):
         log = os.path.join(self.home, "daemon.log")
         size = os.path.getsize(log) if os.path.exists(log) else 0
-        process = subprocess.Popen([sys.executable, "-m", "runner", "daemon"], env=self.env, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([sys.executable, "-m", "runner", "daemon"], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             self.wait(lambda: os.path.exists(log) and os.path.getsize(log) > size)
             yield process
