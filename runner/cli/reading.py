@@ -13,10 +13,10 @@ import click
 
 from runner import __version__, logtail, model, standing
 from runner.cli import table
-from runner.cli.app import SUFFIXES, App
+from runner.cli.app import App
 from runner.cli.completion import complete_pipeline, complete_run
 from runner.cli.duecache import DueCache
-from runner.cli.finding import find_run
+from runner.cli.finding import find_run, pipeline_of
 from runner.cli.planning import is_once
 from runner.spec import folder
 from runner.standing import shown_state
@@ -118,7 +118,7 @@ def _entries(app: App) -> Iterator[Any]:
     holds, waiting = (store.pipelines.holds(), store.waiting_counts()) if store else ({}, {})
     for file in sorted(folder.check_paths([config.pipelines], config, config.check_cache), key=lambda file: file.name):
         last, row = store.last_run_of(file.name) if store else None, known.get(file.name)
-        good = last_good(Definitions(store, app.site()), file, row) if store else None
+        good = last_good(Definitions(store, app.site()), file, row) if store and not file.good else None  # only these need the checker
         due = _due(app, file, cache, now) if file.good else in_its_zone(app, row, good)
         state, held = shown_state(app, last) if last else "", holds.get(file.name, {}).get("", "")
         yield Entry(file, due, last, state, row, held, good, waiting.get(file.name, 0))
@@ -177,8 +177,7 @@ def runs(app: App, pipeline, state, count, as_json):
     from runner.facts import runs as facts
 
     store = app.store_if_any()
-    if pipeline and pipeline.endswith(SUFFIXES):
-        pipeline = os.path.splitext(os.path.basename(pipeline))[0]
+    pipeline = pipeline and pipeline_of(pipeline)
     found = store.recent_runs(pipeline, state, count) if store else []
     if not found and not as_json:
         _say_no_runs(app, pipeline, state)

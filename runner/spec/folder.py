@@ -141,7 +141,7 @@ def summary(pipeline: Any) -> Dict[str, Any]:
 
 def _report(path: str, entry: Mapping[str, Any], cached: bool) -> FileReport:
     problems = tuple(Problem(**problem) for problem in entry["problems"])
-    name = os.path.splitext(os.path.basename(path))[0]
+    name = finding.name_of(path)
     asked = tuple(Asked(one["pipeline"], one["step"], Problem(**one["place"])) for one in entry["asked"])
     return FileReport(path, name, problems, entry["summary"], cached, entry.get("hash", ""), asked)
 

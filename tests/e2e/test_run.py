@@ -9,6 +9,7 @@ import shlex
 import signal
 import sqlite3
 import subprocess
+import sys
 
 import pytest
 
@@ -328,6 +329,16 @@ def test_killed_with_9_the_next_call_adopts_what_lives_and_runs_nothing_twice(ga
     out, err = heir.communicate(timeout=60)
     assert heir.returncode == 0, err
     assert (gated.folder / "count").read_text() == "first\nslow\nlast\n"
+
+
+def test_a_list_of_good_files_needs_no_checker(runner):
+    """What they say is in the cache; reading the checker's code would be half of the call."""
+    path = runner.write("home/pipelines/mart.yaml", "schedule: '0 1 * * *'\nsteps: [{id: a, bash: ':'}]\n")
+    runner("run", str(path), "--date", "2026-02-28")
+    runner("list")
+    code = "import sys; from runner.cli import _main; _main(['list']); print([m for m in ('yaml', 'jinja2', 'runner.spec.check') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], env=runner.env, cwd=runner.folder, stdout=subprocess.PIPE, text=True)
+    assert "mart" in done.stdout and done.stdout.splitlines()[-1] == "[]", done.stdout
 
 
 def test_a_step_that_ended_in_between_keeps_its_result(gated):
